@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,15 +17,9 @@ from .common import (
     file_option,
     finite,
     inspect_reference,
-    load_reference,
     models_argument,
 )
 from .pictures import figure_drawings, picture_format, write_picture
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ..checkpoint.reading import Observation, Reading
 
 
 class ThemeName(StrEnum):
@@ -84,17 +78,17 @@ def draw(
 ) -> None:
     """Draw a model's architecture, or several side by side with what differs marked."""
     suffix = picture_format(output)
-    readings = read_models(refs, offline=offline, headers=not config_only, refresh=refresh)
+    readings = [
+        inspect_reference(
+            ref,
+            offline=offline,
+            headers=not config_only,
+            refresh=refresh,
+            config_suffices=len(refs) > 1,
+        )
+        for ref in refs
+    ]
     parts = frozenset(part.value for part in only or PartName)
     drawings = figure_drawings(readings, suffix, narrow=narrow, parts=parts)
     write_picture(drawings, output, theme.value, scale)
     end_if_partial(readings)
-
-
-def read_models(
-    refs: list[str], *, offline: bool, headers: bool, refresh: bool
-) -> Sequence[Reading | Observation]:
-    """Read models; a single one may be one of which only the tensors are known."""
-    if len(refs) == 1:
-        return [inspect_reference(refs[0], offline=offline, headers=headers, refresh=refresh)]
-    return [load_reference(ref, offline=offline, headers=headers, refresh=refresh) for ref in refs]

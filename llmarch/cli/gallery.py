@@ -21,7 +21,8 @@ from .common import (
     models_argument,
     models_bar,
 )
-from .report import report_charts, report_figures
+from .pictures import figure_drawings
+from .report import report_charts
 
 if TYPE_CHECKING:
     from ..checkpoint.reading import Reading
@@ -109,12 +110,15 @@ def site_files(readings: list[Reading]) -> Files:
     yield "compare.html", gallery_html.compare_page(cards)
     yield "timeline.html", gallery_html.timeline_page(cards, feature_table(readings))
     for id, r in zip(ids, readings, strict=True):
-        figures = report_figures([r])
+        figure_forms = figure_drawings([r], ".html")
         charts = report_charts([r])
         links = gallery_html.site_links("", "../", id)
         yield f"thumbnails/{id}.svg", drawing_svg(stack_drawing(figure([r])))
-        yield f"figures/{id}.svg", drawing_svg(figures[0][0])
-        yield f"models/{id}.html", report_html(report_page([r]), figures, charts, before=[links])
+        yield f"figures/{id}.svg", drawing_svg(figure_forms[0])
+        yield (
+            f"models/{id}.html",
+            report_html(report_page([r]), figure_forms, charts, before=[links]),
+        )
     for id, text in zip(ids, pair_scripts(readings, ids), strict=True):
         yield f"pairs/{id}.js", text
 

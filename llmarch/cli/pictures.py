@@ -52,7 +52,7 @@ def figure_drawings(
     described = described_models(readings)
     shown = parts or FIGURE_PARTS
     drawings = [drawing(described, narrow=narrow, parts=shown)]
-    if suffix == ".html" and not narrow and len(readings) < 3:
+    if suffix == ".html" and not narrow:
         drawings.append(drawing(described, narrow=True, parts=shown))
     return drawings
 
@@ -61,14 +61,14 @@ def described_models(readings: Sequence[Reading | Observation]) -> Figure:
     """Return the figure of models; of one that no family reads, what its tensors show."""
     from ..checkpoint.reading import Observation
 
-    first = readings[0]
-    if isinstance(first, Observation):
-        from ..views.figure.observed import observed_figure
+    known = [r for r in readings if not isinstance(r, Observation)]
+    if len(known) < len(readings):
+        from ..views.figure.observed import figure_with_observed
 
-        return observed_figure(first)
+        return figure_with_observed(readings)
     from ..views.figure import figure
 
-    return figure([r for r in readings if not isinstance(r, Observation)])
+    return figure(known)
 
 
 def print_sketch(readings: Sequence[Reading | Observation], *, fenced: bool) -> None:

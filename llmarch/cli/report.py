@@ -70,25 +70,8 @@ def report_page_text(readings: Sequence[Reading | Observation]) -> str:
     from ..renderers.web.report_html import report_html
     from ..views.page import report_page
 
-    figures = report_figures(readings)
-    return report_html(report_page(readings), figures, report_charts(readings))
-
-
-def report_figures(readings: Sequence[Reading | Observation]) -> list[list[Drawing]]:
-    """Return the figure of models in its forms: one of all, or one of each if one is observed.
-
-    Models that look the same are drawn once.
-    """
-    from ..checkpoint.reading import Observation
-
-    if any(isinstance(r, Observation) for r in readings):
-        figures: list[list[Drawing]] = []
-        for r in readings:
-            drawings = figure_drawings([r], ".html")
-            if drawings not in figures:
-                figures.append(drawings)
-        return figures
-    return [figure_drawings(readings, ".html")]
+    figure = figure_drawings(readings, ".html")
+    return report_html(report_page(readings), figure, report_charts(readings))
 
 
 def report_charts(readings: Sequence[Reading | Observation]) -> list[Drawing]:

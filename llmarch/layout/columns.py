@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from ..architecture.paths import last_part
 from ..views.figure.description import Box, BranchPicture, Column, Pill, StepPicture, Streams
 from .drawing import Anchor, Area, Group, Rectangle, Sign, palette_class
-from .metrics import COUNT, FACT, SMALL, text_width
+from .metrics import COUNT, FACT, LINE_HEIGHT, SMALL, text_width, wrapped_lines
 from .parts import box_group, frame, marker, pill_group, small_box
 
 GAP = 12.0
@@ -216,6 +216,7 @@ def column_group(
     alone: bool = True,
     stretch: float = 0,
     wired: bool = True,
+    room: float = float("inf"),
 ) -> Group:
     """Return a column in its frame, with the kinds of layers above it.
 
@@ -226,6 +227,7 @@ def column_group(
     alone: whether it is the only column, of one kind of layers.
     stretch: length by which it is drawn out to be as tall as others.
     wired: whether what enters from outside has lines.
+    room: width of the texts above it, which are broken where they are longer.
     """
     if not wired:
         steps = [named_inlets(step) for step in column.steps]
@@ -246,7 +248,7 @@ def column_group(
     draw_added(rise, plan)
     draw_exits(rise, plan, 14 + stretch)
     draw_inlets(rise.group, plan)
-    return framed(rise, plan, alone)
+    return framed(rise, plan, alone, room)
 
 
 def axis_reach(plan: ColumnPlan) -> float:
@@ -677,14 +679,15 @@ def draw_on_bundle(group: Group, bundle: Bundle, y: float, word: str) -> Area:
 # The frame
 
 
-def framed(rise: Rise, plan: ColumnPlan, alone: bool) -> Group:
+def framed(rise: Rise, plan: ColumnPlan, alone: bool, room: float) -> Group:
     """Return a column in its frame, with the kinds of layers above.
 
     rise: the drawn steps.
     plan: the column.
     alone: whether it is the only kind of layers, whose name stands under the strip.
+    room: width of the texts above it.
     """
-    heads = column_heads(plan.column, alone)
+    heads = column_heads(plan.column, alone, room)
     area = column_frame(rise, heads)
     group = Group()
     frame(group, area, "block", 12)
@@ -694,29 +697,29 @@ def framed(rise: Rise, plan: ColumnPlan, alone: bool) -> Group:
     anchors["in"] = Area(0, 0, 0, 0)
     anchors["out"] = Area(0, rise.y, 0, 0)
     if alone:
-        draw_count(group, plan, area, heads[0])
+        draw_count(group, plan, area, heads[0][0])
     else:
         draw_heads(group, plan.column, area, heads)
     return group
 
 
-def column_heads(column: Column, alone: bool) -> list[str]:
-    """Return what stands above a column for each kind of layers: how many they are, and which."""
-    heads: list[str] = []
+def column_heads(column: Column, alone: bool, room: float) -> list[list[str]]:
+    """Return the lines above a column for each kind of layers: how many they are, and which."""
+    heads: list[list[str]] = []
     for kind in column.kinds:
         head = f"{kind.count} ×"
         if not alone:
             head = f"{head} {kind.words}"
-        heads.append(head)
+        heads.append(wrapped_lines(head, FACT, room, bold=True))
     return heads
 
 
-def column_frame(rise: Rise, heads: Sequence[str]) -> Area:
+def column_frame(rise: Rise, heads: Sequence[Sequence[str]]) -> Area:
     """Return the frame around a drawn column, which is as wide as the texts above it."""
     bounds = rise.group.bounds
     left = bounds.left - GAP - 2
     right = bounds.right + GAP + 2
-    widths = [text_width(head, FACT, bold=True) for head in heads]
+    widths = [text_width(line, FACT, bold=True) for lines in heads for line in lines]
     needed = max(widths) + 24
     extra = max(0.0, needed - (right - left)) / 2
     width = right - left + 2 * extra
@@ -733,19 +736,21 @@ def draw_count(group: Group, plan: ColumnPlan, area: Area, head: str) -> None:
     group.text(x, y, head, COUNT, anchor=anchor, bold=True)
 
 
-def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[str]) -> None:
+def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[Sequence[str]]) -> None:
     """Write above a frame which kinds of layers it stands for, with their colours in the strip."""
-    step = 18
-    top = area.y - 6 - step * len(heads)
-    middle = top + step / 2
+    between = 4.0
+    lines = sum(map(len, heads))
+    top = area.y - 6 - LINE_HEIGHT * lines - between * len(heads)
+    middle = top + (LINE_HEIGHT + between) / 2
     for kind, head in zip(column.kinds, heads, strict=True):
         colour = palette_class(kind.number)
         swatch = Area(area.x + 2, middle - 5, 10, 10)
         swatch_box = Rectangle(swatch, colour, 2)
         group.add(swatch_box)
-        width = text_width(head, FACT, bold=True)
-        marker(group, area.x + 18, middle, width, "start", kind.mark)
-        group.text(area.x + 18, middle, head, FACT, bold=True)
-        middle += step
+        left = area.x + 18
+        width = max(text_width(line, FACT, bold=True) for line in head)
+        marker(group, left, middle, width, "start", kind.mark, len(head))
+        below = group.paragraph(left, middle, head, FACT, step=LINE_HEIGHT, bold=True)
+        middle = below + between
     corner = Area(area.x, top, 1, 1)
     group.bounds.include(corner)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from ..views.figure.description import Figure, ModelPicture, Panel
 from .drawing import Anchor, Area, Drawing, Group, Point, Polygon, Sign, finished
-from .matrix import LABELS, matrix_group
+from .matrix import LABELS, matrix_group, matrix_list
 from .metrics import COUNT, FACT, LINE_HEIGHT, NAME, SMALL, TITLE, text_width, wrapped_lines
 from .panels import call_outs, panel_group, strip_group
 from .parts import marker
@@ -24,6 +24,8 @@ PANEL_GAP = 12.0
 SINGLE_PANEL, PAIR_PANEL = 268.0, 372.0
 NARROW_WIDTH = 376.0
 """Width of a narrow figure without its margin."""
+LEAST_SCALE = 0.7
+"""The smallest factor by which layers are drawn smaller: their texts are 7 px tall then."""
 OUTSIDE = ("io", "tower")
 """Roles of panels about what is not in the layers."""
 MATRIX_CELL = 200.0
@@ -42,19 +44,19 @@ def drawing(
     """Return a figure with places.
 
     figure: what it shows.
-    narrow: whether it is at most 400 px wide, where its boxes allow it.
+    narrow: whether it is at most 400 px wide, where its texts are legible then.
     parts: which of FIGURE_PARTS are drawn.
     """
-    margin = MARGIN
+    margin = NARROW_MARGIN if narrow else MARGIN
+    in_row = figure.in_row
     if "panels" not in parts:
         figure = replace(figure, panels=(), matrix=())
     if "layers" not in parts:
-        group = without_layers(figure, "strip" in parts)
-    elif len(figure.models) > 2:
-        group = row_group(figure)
+        group = without_layers(figure, "strip" in parts, narrow)
     elif narrow:
-        margin = NARROW_MARGIN
         group = narrow_group(figure)
+    elif in_row:
+        group = row_group(figure)
     elif len(figure.models) == 2:
         group = pair_group(figure)
     else:
@@ -93,14 +95,22 @@ def stack_drawing(figure: Figure) -> Drawing:
     return finished(group, NARROW_MARGIN, figure.title, figure.title)
 
 
-def without_layers(figure: Figure, strips: bool) -> Group:
-    """Return the panels of a figure side by side, or the matrix, and its strips if asked for."""
+def without_layers(figure: Figure, strips: bool, narrow: bool) -> Group:
+    """Return the panels of a figure side by side, or the matrix, and its strips if asked for.
+
+    In a narrow figure they stand one below the other.
+    """
     each = SINGLE_PANEL if len(figure.models) == 1 else PAIR_PANEL
     per_row = min(len(figure.panels), 3)
+    if narrow:
+        each, per_row = NARROW_WIDTH, 1
     width = max(each, per_row * (each + PANEL_GAP) - PANEL_GAP)
     group = Group()
     y = 0.0
-    if figure.matrix:
+    if figure.matrix and narrow:
+        group.place(matrix_list(figure, width), 0, 0)
+        y = group.bounds.bottom + 24
+    elif figure.matrix:
         width = LABELS + MATRIX_CELL * len(figure.models)
         matrix = matrix_group(figure, width)
         group.place(matrix, 0, 0)
@@ -509,7 +519,7 @@ def wedge_points(side: Facing, box: Area, panel: Area) -> tuple[Point, ...]:
 
 
 def narrow_group(figure: Figure) -> Group:
-    """Return a figure of one column: stacks, then panels, then strips."""
+    """Return a figure of one column: stacks, then panels or the matrix, then strips."""
     stacks = narrow_stacks(figure)
     widths = [stack.width for stack in stacks]
     width = max(NARROW_WIDTH, *widths)
@@ -522,6 +532,9 @@ def narrow_group(figure: Figure) -> Group:
         y += height + 20
     else:
         y = place_in_turn(group, figure, stacks, width)
+    if figure.matrix:
+        group.place(matrix_list(figure, width), 0, y)
+        return group
     if len(stacks) == 2:
         place_key(group, width, y)
         y += 26
@@ -531,12 +544,17 @@ def narrow_group(figure: Figure) -> Group:
 
 
 def narrow_stacks(figure: Figure) -> list[Group]:
-    """Return the stacks of one or two models for a narrow figure, the second one mirrored."""
+    """Return the stacks of models for a narrow figure, the second one mirrored.
+
+    Those that are wider than it are drawn smaller, with their texts, as long as these are legible.
+    """
     stacks: list[Group] = []
     for side, model in enumerate(figure.models):
         is_second = side == 1
         style = StackStyle(tight=True, room=NARROW_WIDTH, mirrored=is_second)
         stack = stack_group(model.stack, style)
+        if stack.width > NARROW_WIDTH:
+            stack = stack.scaled(max(LEAST_SCALE, NARROW_WIDTH / stack.width))
         stacks.append(stack)
     return stacks
 

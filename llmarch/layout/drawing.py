@@ -61,6 +61,11 @@ class Area(NamedTuple):
         y = self.y + dy
         return Area(x, y, self.width, self.height)
 
+    def scaled(self, factor: float) -> Area:
+        """Return it larger or smaller."""
+        lengths = [length * factor for length in self]
+        return Area(*lengths)
+
 
 class Rectangle(NamedTuple):
     """A rectangle with round corners."""
@@ -77,6 +82,11 @@ class Rectangle(NamedTuple):
         area = self.area.moved(dx, dy)
         return self._replace(area=area)
 
+    def scaled(self, factor: float) -> Rectangle:
+        """Return it larger or smaller."""
+        area = self.area.scaled(factor)
+        return self._replace(area=area, radius=self.radius * factor)
+
 
 class Cells(NamedTuple):
     """Many rectangles of one class."""
@@ -88,6 +98,11 @@ class Cells(NamedTuple):
     def moved(self, dx: float, dy: float) -> Cells:
         """Return them at another place."""
         areas = [area.moved(dx, dy) for area in self.areas]
+        return self._replace(areas=tuple(areas))
+
+    def scaled(self, factor: float) -> Cells:
+        """Return them larger or smaller."""
+        areas = [area.scaled(factor) for area in self.areas]
         return self._replace(areas=tuple(areas))
 
 
@@ -122,6 +137,10 @@ class Label(NamedTuple):
         y = self.y + dy
         return self._replace(x=x, y=y)
 
+    def scaled(self, factor: float) -> Label:
+        """Return it larger or smaller."""
+        return self._replace(x=self.x * factor, y=self.y * factor, size=self.size * factor)
+
 
 def anchor_shift(anchor: Anchor, width: float) -> float:
     """Return how far from the left edge of a text its anchor is."""
@@ -140,6 +159,11 @@ class Wire(NamedTuple):
     def moved(self, dx: float, dy: float) -> Wire:
         """Return it at another place."""
         points = moved_points(self.points, dx, dy)
+        return self._replace(points=points)
+
+    def scaled(self, factor: float) -> Wire:
+        """Return it larger or smaller."""
+        points = tuple((x * factor, y * factor) for x, y in self.points)
         return self._replace(points=points)
 
     @property
@@ -182,6 +206,11 @@ class Polygon(NamedTuple):
         points = moved_points(self.points, dx, dy)
         return self._replace(points=points)
 
+    def scaled(self, factor: float) -> Polygon:
+        """Return it larger or smaller."""
+        points = tuple((x * factor, y * factor) for x, y in self.points)
+        return self._replace(points=points)
+
 
 class Sign(NamedTuple):
     """A small sign: `plus` of an addition, `dot` of a fork, `flag` of a difference in form."""
@@ -190,6 +219,7 @@ class Sign(NamedTuple):
     x: float
     y: float
     level: int = SIGN
+    scale: float = 1.0
 
     def moved(self, dx: float, dy: float) -> Sign:
         """Return it at another place."""
@@ -197,12 +227,16 @@ class Sign(NamedTuple):
         y = self.y + dy
         return self._replace(x=x, y=y)
 
+    def scaled(self, factor: float) -> Sign:
+        """Return it larger or smaller."""
+        return self._replace(x=self.x * factor, y=self.y * factor, scale=self.scale * factor)
+
     @property
     def radius(self) -> float:
         """Return its radius."""
         if self.kind == "dot":
-            return 2.0
-        return 7.0
+            return 2.0 * self.scale
+        return 7.0 * self.scale
 
     @property
     def area(self) -> Area:
@@ -344,6 +378,16 @@ class Group:
         left = x - group.bounds.left
         top = y - group.bounds.top
         self.place(group, left, top, prefix)
+
+    def scaled(self, factor: float) -> Group:
+        """Return a group that is larger or smaller, with its texts."""
+        b = self.bounds
+        ends = [factor * end for end in (b.left, b.top, b.right, b.bottom)]
+        return Group(
+            shapes=[shape.scaled(factor) for shape in self.shapes],
+            anchors={name: area.scaled(factor) for name, area in self.anchors.items()},
+            bounds=Bounds(*ends),
+        )
 
     def paragraph(
         self,

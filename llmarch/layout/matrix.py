@@ -67,3 +67,56 @@ def cell_lines(cell: str, room: float) -> list[str]:
         parts = wrapped_lines(text, FACT, room, bold=True, most=8)
         lines.extend(parts)
     return lines
+
+
+def matrix_list(figure: Figure, width: float) -> Group:
+    """Return the facts that differ one below the other, a line or more for each model.
+
+    For figures that are too narrow for columns.
+    """
+    group = Group()
+    y = 12.0
+    section = ""
+    for name, value in figure.matrix:
+        if name != section:
+            section = name
+            y = list_lines(group, [name], y + 8, SMALL, width)
+        y = list_lines(group, wrapped_lines(value.label, FACT, width - 2 * PAD), y + 4, FACT, width)
+        for model, cell in zip(figure.models, value.cells, strict=True):
+            y = list_row(group, model.name, cell, y, width, cell != value.cells[0])
+    group.add(Rectangle(Area(0, 0, width, y + 8), "panel io", 8, FRAME))
+    return group
+
+
+def list_lines(group: Group, lines: list[str], y: float, size: float, width: float) -> float:
+    """Write a heading of the list in bold; return the height below it.
+
+    group: where it is written.
+    lines: its lines.
+    y: the height above it.
+    size: the size of the text.
+    width: the width of the list.
+    """
+    css = "muted" if size == SMALL else "ink"
+    for line in lines:
+        room = width - 2 * PAD
+        group.text(PAD, y + LINE_HEIGHT / 2, line, size, css, bold=True, room=room)
+        y += LINE_HEIGHT
+    return y
+
+
+def list_row(group: Group, name: str, cell: str, y: float, width: float, differs: bool) -> float:
+    """Write what one model has: its name on the left, the words on the right; see `list_lines`.
+
+    differs: whether it has something else than the first model.
+    """
+    left = 0.42 * width
+    lines = cell_lines(cell, width - left - PAD)
+    group.text(2 * PAD, y + LINE_HEIGHT / 2, name, FACT, "muted", room=left - 3 * PAD)
+    for line in lines:
+        middle = y + LINE_HEIGHT / 2
+        if differs:
+            marker(group, left, middle, text_width(line, FACT, bold=True), "start")
+        group.text(left, middle, line, FACT, bold=differs)
+        y += LINE_HEIGHT
+    return y

@@ -254,9 +254,9 @@ def strip_group(strip: LayerStrip, cell: float, width: float, named: bool) -> Gr
     group = Group()
     y = 0.0
     if named:
-        name = cut_text(strip.name, FACT, width, bold=True)
+        name = cut_text(strip.name, FACT, width - 4, bold=True)
         marker(group, 0, 7, text_width(name, FACT, bold=True), "start", strip.mark)
-        group.text(0, 7, strip.name, FACT, bold=True, room=width)
+        group.text(0, 7, strip.name, FACT, bold=True, room=width - 4)
         y = 18
     y = draw_reuses(group, strip, cell, y)
     draw_cells(group, strip, cell, y)
@@ -318,9 +318,9 @@ def draw_legend(group: Group, strip: LayerStrip, y: float, width: float) -> None
             x = 0.0
             y += 16
         draw_sample(group, x, y, css)
-        shown = cut_text(text, FACT, width - 15)
+        shown = cut_text(text, FACT, width - 19)
         marker(group, x + 15, y, text_width(shown, FACT), "start", mark)
-        group.text(x + 15, y, text, FACT, room=width - 15)
+        group.text(x + 15, y, text, FACT, room=width - 19)
         x += needed
 
 

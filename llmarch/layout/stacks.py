@@ -23,6 +23,10 @@ APART = 4.0
 """Least distance of vertical lines."""
 
 
+HEAD_MARGINS = 2 * BETWEEN + 30.0
+"""What the texts above a column have beside them in a model's width."""
+
+
 @dataclass(frozen=True, slots=True)
 class StackStyle:
     """How a stack is drawn."""
@@ -132,6 +136,7 @@ def draw_column(
         alone=stack.kinds == 1,
         stretch=stretch,
         wired=wired,
+        room=style.room - HEAD_MARGINS,
     )
 
 

@@ -123,18 +123,20 @@ class Page:
 
     def sign(self, sign: Sign) -> None:
         """Draw a sign."""
-        x, y = sign.x, sign.y
+        x, y, scale = sign.x, sign.y, sign.scale
         if sign.kind == "dot":
             self.circle(x, y, sign.radius, "head")
         elif sign.kind == "plus":
             self.circle(x, y, sign.radius, "plus")
-            self.line([(x - 4, y), (x + 4, y)], "wire")
-            self.line([(x, y - 4), (x, y + 4)], "wire")
+            half = 4 * scale
+            self.line([(x - half, y), (x + half, y)], "wire")
+            self.line([(x, y - half), (x, y + half)], "wire")
         else:
             self.circle(x, y, sign.radius, "flag")
-            self.line([(x - 3.5, y - 1.6), (x + 3.5, y - 1.6)], "flag-sign")
-            self.line([(x - 3.5, y + 1.6), (x + 3.5, y + 1.6)], "flag-sign")
-            self.line([(x + 2, y - 4.2), (x - 2, y + 4.2)], "flag-sign")
+            ends = (((-3.5, -1.6), (3.5, -1.6)), ((-3.5, 1.6), (3.5, 1.6)), ((2, -4.2), (-2, 4.2)))
+            for bar in ends:
+                points = [(x + dx * scale, y + dy * scale) for dx, dy in bar]
+                self.line(points, "flag-sign")
 
     def text(self, label: Label) -> None:
         """Write a text."""

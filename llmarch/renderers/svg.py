@@ -227,11 +227,17 @@ def sign_text(sign: Sign) -> str:
     if sign.kind == "dot":
         return f'<circle class="head" cx="{x}" cy="{y}" r="{r}"/>'
     if sign.kind == "plus":
-        stroke = f"M{number_text(sign.x - 4)} {y}h8M{x} {number_text(sign.y - 4)}v8"
+        half = 4 * sign.scale
+        whole = number_text(2 * half)
+        left, top = number_text(sign.x - half), number_text(sign.y - half)
+        stroke = f"M{left} {y}h{whole}M{x} {top}v{whole}"
         return f'<circle class="plus" cx="{x}" cy="{y}" r="{r}"/><path class="wire" d="{stroke}"/>'
-    left = number_text(sign.x - 3.5)
-    bars = f"M{left} {number_text(sign.y - 1.6)}h7M{left} {number_text(sign.y + 1.6)}h7"
-    slash = f"M{number_text(sign.x + 2)} {number_text(sign.y - 4.2)}l-4 8.4"
+    k = sign.scale
+    left, across = number_text(sign.x - 3.5 * k), number_text(7 * k)
+    upper, lower = number_text(sign.y - 1.6 * k), number_text(sign.y + 1.6 * k)
+    bars = f"M{left} {upper}h{across}M{left} {lower}h{across}"
+    start = number_text(sign.x + 2 * k), number_text(sign.y - 4.2 * k)
+    slash = f"M{start[0]} {start[1]}l-{number_text(4 * k)} {number_text(8.4 * k)}"
     return (
         f'<circle class="flag" cx="{x}" cy="{y}" r="{r}"/>'
         f'<path class="flag-sign" d="{bars}{slash}"/>'

@@ -19,6 +19,8 @@ from llmarch.views.figure import figure
 
 ALL = sorted(bundled_models())
 PAIRS = random.Random(19).sample(list(combinations(ALL, 2)), 300)
+NARROWEST = 400.0
+"""Width of a narrow figure."""
 SHARES = 10
 """Parts of the pairs, a test each."""
 
@@ -26,8 +28,11 @@ SHARES = 10
 def faults(aliases: tuple[str, ...], narrow: bool) -> list[str]:
     """What is wrong with the figure of some models, with their names in front."""
     described = figure([reading(alias) for alias in aliases])
-    names = " ".join(aliases)
-    return [f"{names}: {fault}" for fault in problems(drawing(described, narrow=narrow))]
+    drawn = drawing(described, narrow=narrow)
+    found = problems(drawn)
+    if narrow and drawn.width > NARROWEST + 0.01:
+        found.append(f"{drawn.width} px wide")
+    return [f"{' '.join(aliases)}: {fault}" for fault in found]
 
 
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
@@ -50,6 +55,16 @@ def test_no_part_of_a_pair_is_over_another(share: int) -> None:
 def test_several_models_stand_in_a_row() -> None:
     assert faults(("deepseek-v3", "kimi-k2", "qwen3-next"), narrow=False) == []
     assert faults(("gpt2", "llama3-8b", "gemma3n-e2b", "longcat-flash"), narrow=False) == []
+
+
+@pytest.mark.parametrize("part", ["strip", "panels", "layers"])
+def test_parts_and_rows_are_narrow_too(part: str) -> None:
+    row = ("deepseek-v3", "kimi-k2", "qwen3-next", "gpt2", "gemma3n-e2b")
+    assert faults(row, narrow=True) == []
+    for aliases in (row, row[:1], row[1:3], row[4:]):
+        described = figure([reading(alias) for alias in aliases])
+        drawn = drawing(described, narrow=True, parts=frozenset([part]))
+        assert problems(drawn) == [] and drawn.width <= NARROWEST + 0.01
 
 
 def test_faults_are_found() -> None:

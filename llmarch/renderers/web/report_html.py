@@ -46,7 +46,7 @@ class PageIds:
 
 def report_html(
     page: ReportPage,
-    figures: Sequence[Sequence[Drawing]],
+    figure: Sequence[Drawing],
     charts: Sequence[Drawing],
     *,
     before: Sequence[Markup] = (),
@@ -54,12 +54,12 @@ def report_html(
     """Return the page.
 
     page: what it shows.
-    figures: each figure, and a narrow one of the same for small screens if there is one.
+    figure: the figure, and a narrow one of the same for small screens if there is one.
     charts: charts of parameters, then of memory if that is known.
     before: what stands above the title, such as links of a site.
     """
     candidates: list[PageSection] = [
-        ("figure", "Figure", figure_elements(figures)),
+        ("figure", "Figure", figure_elements(figure)),
         ("layers", "Layers", strip_elements(page)),
         ("memory", "Memory", memory_elements(page, charts[1:])),
         ("parameters", "Parameters", [chart_figure(d) for d in charts[:1]]),
@@ -122,14 +122,13 @@ def page_foot(page: ReportPage) -> Iterator[Markup]:
 # Figures, charts, layers
 
 
-def figure_elements(figures: Sequence[Sequence[Drawing]]) -> list[Markup]:
-    """Return figures in their forms; a style sheet shows the one that fits."""
+def figure_elements(forms: Sequence[Drawing]) -> list[Markup]:
+    """Return a figure in its forms; a style sheet shows the one that fits."""
     found: list[Markup] = []
-    for forms in figures:
-        for name, drawing in zip(("wide", "narrow"), forms, strict=False):
-            only = "" if len(forms) > 1 else " only"
-            picture = Markup(drawing_svg(drawing))
-            found.append(element("figure", picture, class_=f"picture {name}{only}"))
+    for name, drawing in zip(("wide", "narrow"), forms, strict=False):
+        only = "" if len(forms) > 1 else " only"
+        picture = Markup(drawing_svg(drawing))
+        found.append(element("figure", picture, class_=f"picture {name}{only}"))
     return found
 
 

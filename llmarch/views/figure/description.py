@@ -266,3 +266,8 @@ class Figure(Frozen):
     """What contradicts a config: to be read before the figure."""
     notes: tuple[str, ...] = ()
     """What differs beside the architecture, and what else a reader must know of the models."""
+
+    @property
+    def in_row(self) -> bool:
+        """Return whether the models stand in a row over a matrix, not at the sides of panels."""
+        return len(self.models) > 2 or bool(self.matrix)

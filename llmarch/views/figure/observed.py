@@ -7,14 +7,21 @@ residual line is drawn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
 
 from ...architecture.paths import last_part
+from ...architecture.schema import Architecture
 from ...architecture.wording.names import name_title
 from ...checkpoint.inference.model import InferredModel
-from ...checkpoint.reading import Observation
+from ...checkpoint.reading import Observation, Reading
 from .. import numbers
+from ..compared_rows import compared_models
+from ..documents import ABSENT
+from ..headings import column_names
 from ..inferred import block_paths, reasons, value_word
+from ..observed_comparison import UNCHANGED, compare_observed
+from . import model_picture
 from .description import (
     Box,
     BranchPicture,
@@ -30,18 +37,86 @@ from .description import (
     StepPicture,
     Value,
 )
-from .stacks import plain_words
+from .panels import value
+from .stacks import KindColours, plain_words
 
 UNKNOWN_VALUE = "?"
 """What stands for a fact that tensors do not prove."""
+MODEL, CONFIG = "Model", "Config and files"
+"""Sections of several models: facts about each as a whole, and what no family reads."""
+FACT_GROUPS = {field.name for field in fields(Architecture)}
+OBSERVED_FACTS = ("parameters", "layers", "hidden size", "vocabulary", "context")
+"""Facts about a model as a whole that an observed one has."""
 BOX_FACTS = {"heads": "heads", "kv_heads": "KV", "width": "wide", "experts": "experts"}
 """Facts in a box, with the word after their number."""
 
 
-def observed_figure(o: Observation) -> Figure:
-    """Return the figure of a model that was observed from names and shapes of tensors."""
+def figure_with_observed(readings: Sequence[Reading | Observation]) -> Figure:
+    """Return the figure of models of which one or more are observed.
+
+    One alone has panels; several stand in a row over what both sides show, as `diff` has it.
+    """
+    names = column_names(readings)
+    colours: KindColours = {}
+    pictures = [picture_of_any(n, r, colours) for n, r in zip(names, readings, strict=True)]
+    first = readings[0]
+    if len(readings) == 1 and isinstance(first, Observation):
+        return observed_figure(first, pictures[0])
+    compared = compare_observed(readings)
+    rows: dict[str, list[Value]] = {MODEL: list(facts_side_by_side(pictures))}
+    for path, *cells in compared.table.rows:
+        shown = [plain_words(cells[0] if cell == UNCHANGED else cell) for cell in cells]
+        section, label = place_of(path)
+        rows.setdefault(section, []).append(value(label, shown))
+    if CONFIG in rows:
+        rows[CONFIG] = rows.pop(CONFIG)
+    matrix = [(section, v) for section, values in rows.items() for v in values]
+    sentences = [f"{p.name}: {p.headline}" for p in pictures]
+    return Figure(
+        models=tuple(pictures),
+        panels=(),
+        title=f"{', '.join(names)} side by side",
+        summary=". ".join([*sentences, *map(plain_words, compared.notes)]),
+        matrix=tuple(matrix),
+        drawn=frozenset(path for path, *_ in compared.table.rows),
+        warnings=tuple(map(plain_words, compared.conflicts)),
+        notes=tuple(map(plain_words, compared.notes)),
+    )
+
+
+def place_of(path: str) -> tuple[str, str]:
+    """Return section and label of what differs: a fact, or a config key and what is stored."""
+    group, _, _ = path.partition(".")
+    if group not in FACT_GROUPS:
+        return CONFIG, path
+    section, _, label = path.rpartition(".")
+    return section or MODEL, label
+
+
+def picture_of_any(name: str, r: Reading | Observation, colours: KindColours) -> ModelPicture:
+    """Return one model, whether or not a family reads it; see `model_picture`."""
+    if isinstance(r, Observation):
+        return observed_picture(name, r, colours)
+    (model,) = compared_models([r])
+    return model_picture(name, r, model, colours)
+
+
+def facts_side_by_side(pictures: Sequence[ModelPicture]) -> Iterator[Value]:
+    """Yield the facts about whole models that observed ones have too, those that differ or not."""
+    facts = [dict(picture.facts) for picture in pictures]
+    for label in OBSERVED_FACTS:
+        yield value(label, [of_model.get(label, ABSENT) for of_model in facts])
+
+
+def observed_picture(name: str, o: Observation, colours: KindColours) -> ModelPicture:
+    """Return one model that was observed from names and shapes of tensors.
+
+    name: its name, which no other model beside it has.
+    o: the model.
+    colours: see `kind_labels`.
+    """
     seen = o.observed
-    kinds = observed_kinds(seen)
+    kinds = observed_kinds(seen, colours)
     stack = ModelStack(
         columns=tuple(observed_column(seen, kind) for kind in kinds),
         layers=len(seen.layers),
@@ -55,32 +130,37 @@ def observed_figure(o: Observation) -> Figure:
         head=Box(path="head", role="io", title="Output head"),
     )
     numbers_by_kind = {kind.name: kind.number for kind in kinds}
-    layers = tuple(numbers_by_kind[name] for name in seen.layers)
-    headline = "Observed from tensor names and shapes; ? is unknown"
-    picture = ModelPicture(
-        name=o.name,
+    layers = tuple(numbers_by_kind[kind] for kind in seen.layers)
+    return ModelPicture(
+        name=name,
         origin=o.raw.repo_id or o.raw.reference,
-        headline=headline,
+        headline="Observed from tensor names and shapes; ? is unknown",
         stack=stack,
-        strip=LayerStrip(name=o.name, layers=layers, kinds=tuple(kinds)),
+        strip=LayerStrip(name=name, layers=layers, kinds=tuple(kinds)),
         facts=tuple(observed_facts(seen)),
     )
+
+
+def observed_figure(o: Observation, picture: ModelPicture) -> Figure:
+    """Return the figure of one observed model."""
+    seen = o.observed
     return Figure(
         models=(picture,),
         panels=tuple(observed_panel(seen, path) for path in block_paths(seen)),
         title=f"Architecture of {o.name}, as far as its tensors show it",
-        summary=f"{o.name}: {headline}. {o.why}",
+        summary=f"{o.name}: {picture.headline}. {o.why}",
         notes=tuple(map(plain_words, reasons(o))),
     )
 
 
-def observed_kinds(seen: InferredModel) -> list[KindLabel]:
-    """Return the kinds of layers in the order of their first use."""
+def observed_kinds(seen: InferredModel, colours: KindColours) -> list[KindLabel]:
+    """Return the kinds of layers in the order of their first use; see `kind_labels`."""
     labels: list[KindLabel] = []
     for name, count in Counter(seen.layers).items():
         blocks = " + ".join(map(block_words, seen.kinds[name].blocks))
         words = blocks or "unrecognised"
-        labels.append(KindLabel(name=name, count=count, words=words, number=len(labels)))
+        number = colours.setdefault(words, len(colours))
+        labels.append(KindLabel(name=name, count=count, words=words, number=number))
     return labels
 
 
@@ -163,11 +243,10 @@ def observed_fact(seen: InferredModel, path: str) -> str:
 def observed_facts(seen: InferredModel) -> Iterator[tuple[str, str]]:
     """Yield the facts about the model as a whole."""
     total = UNKNOWN_VALUE if seen.total is None else numbers.count(seen.total)
-    yield "parameters", total
-    yield "layers", numbers.number(len(seen.layers))
-    for label, path in (("hidden size", "hidden_size"), ("vocabulary", "vocab_size")):
-        yield label, observed_fact(seen, path)
-    yield "context", observed_fact(seen, "context_length")
+    layers = numbers.number(len(seen.layers))
+    paths = ("hidden_size", "vocab_size", "context_length")
+    facts = [observed_fact(seen, path) for path in paths]
+    yield from zip(OBSERVED_FACTS, (total, layers, *facts), strict=True)
 
 
 def observed_panel(seen: InferredModel, path: str) -> Panel:

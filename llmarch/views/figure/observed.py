@@ -66,7 +66,7 @@ def figure_with_observed(readings: Sequence[Reading | Observation]) -> Figure:
     rows: dict[str, list[Value]] = {MODEL: list(facts_side_by_side(pictures))}
     for path, *cells in compared.table.rows:
         shown = [plain_words(cells[0] if cell == UNCHANGED else cell) for cell in cells]
-        section, label = place_of(path)
+        section, label = section_and_label(path)
         rows.setdefault(section, []).append(value(label, shown))
     if CONFIG in rows:
         rows[CONFIG] = rows.pop(CONFIG)
@@ -84,7 +84,7 @@ def figure_with_observed(readings: Sequence[Reading | Observation]) -> Figure:
     )
 
 
-def place_of(path: str) -> tuple[str, str]:
+def section_and_label(path: str) -> tuple[str, str]:
     """Return section and label of what differs: a fact, or a config key and what is stored."""
     group, _, _ = path.partition(".")
     if group not in FACT_GROUPS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,18 +17,18 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    load_reference,
+    inspect_reference,
     models_argument,
     models_bar,
 )
-from .pictures import figure_drawings
+from .pictures import described_models, figure_drawings
 from .report import report_charts
 
 if TYPE_CHECKING:
-    from ..checkpoint.reading import Reading
+    from ..checkpoint.reading import Observation, Reading
 
 FEW_MODELS = 16
-"""Models up to which pairs are compared in this process."""
+"""Models up to which all is written in this process."""
 Files = Iterator[tuple[str, str]]
 """Names of files within the site, and what they hold."""
 
@@ -66,14 +66,14 @@ def gallery(
     if folder.exists() and not folder.is_dir():
         fail(f"--output {output} is a file", "name a folder")
     readings = [
-        load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
+        inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
         for ref in refs or bundled_models()
     ]
     write_site(folder, by_release(readings))
     end_if_partial(readings)
 
 
-def write_site(folder: Path, readings: list[Reading]) -> None:
+def write_site(folder: Path, readings: Sequence[Reading | Observation]) -> None:
     """Write the site of models, which are in the order of their release."""
     number_of_files = 4 * len(readings) + 3
     with models_bar() as report:
@@ -90,76 +90,85 @@ def write_site_file(path: Path, text: str) -> None:
     replace_file(path, text.encode(), mode=0o644)
 
 
-def site_files(readings: list[Reading]) -> Files:
+def site_files(readings: Sequence[Reading | Observation]) -> Files:
     """Yield the files of the site.
 
     readings: the models, the oldest first.
     """
-    from ..layout.compose import stack_drawing
-    from ..renderers.svg import drawing_svg
+    from ..checkpoint.reading import Reading
     from ..renderers.web import gallery_html
-    from ..renderers.web.report_html import report_html
     from ..views.features import feature_table
-    from ..views.figure import figure
     from ..views.gallery import gallery_cards
-    from ..views.page import report_page
 
     cards = gallery_cards(readings)
     ids = [card.id for card in cards]
     yield "index.html", gallery_html.index_page(cards)
     yield "compare.html", gallery_html.compare_page(cards)
-    yield "timeline.html", gallery_html.timeline_page(cards, feature_table(readings))
-    for id, r in zip(ids, readings, strict=True):
-        figure_forms = figure_drawings([r], ".html")
-        charts = report_charts([r])
-        links = gallery_html.site_links("", "../", id)
-        yield f"thumbnails/{id}.svg", drawing_svg(stack_drawing(figure([r])))
-        yield f"figures/{id}.svg", drawing_svg(figure_forms[0])
-        yield (
-            f"models/{id}.html",
-            report_html(report_page([r]), figure_forms, charts, before=[links]),
-        )
-    for id, text in zip(ids, pair_scripts(readings, ids), strict=True):
-        yield f"pairs/{id}.js", text
+    known = [i for i, r in enumerate(readings) if isinstance(r, Reading)]
+    features = feature_table([r for r in readings if isinstance(r, Reading)])
+    yield "timeline.html", gallery_html.timeline_page([cards[i] for i in known], features)
+    for files in files_of_models(readings, ids):
+        yield from files
 
 
-# Pairs
+# The files of each model
 
 
-_compared: list[Reading] = []
-"""The models of a worker process, which compares the pairs of some of them."""
+_models: list[Reading | Observation] = []
+"""The models of a worker process, which writes the files of some of them."""
 
 
-def pair_scripts(readings: list[Reading], ids: list[str]) -> Iterator[str]:
-    """Yield for each model the script of its pairs with later ones, in several processes."""
+def files_of_models(
+    readings: Sequence[Reading | Observation], ids: Sequence[str]
+) -> Iterator[list[tuple[str, str]]]:
+    """Yield the files of each model, made in several processes."""
     if len(readings) <= FEW_MODELS:
         keep_models(readings)
         for i in range(len(readings)):
-            yield pair_script(i, ids)
+            yield files_of_model(i, ids)
         return
     from concurrent.futures import ProcessPoolExecutor
     from functools import partial
 
     workers = os.cpu_count() or 1
     with ProcessPoolExecutor(workers, initializer=keep_models, initargs=(readings,)) as pool:
-        yield from pool.map(partial(pair_script, ids=ids), range(len(readings)))
+        yield from pool.map(partial(files_of_model, ids=ids), range(len(readings)))
 
 
-def keep_models(readings: list[Reading]) -> None:
-    """Keep the models of which this process compares pairs."""
-    _compared[:] = readings
+def keep_models(readings: Sequence[Reading | Observation]) -> None:
+    """Keep the models of which this process writes files."""
+    _models[:] = readings
 
 
-def pair_script(i: int, ids: list[str]) -> str:
-    """Return the script of a model's pairs with those after it.
+def files_of_model(i: int, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the files of a model: its figures, its report, its pairs with those after it.
 
     i: its number.
     ids: the name of each model's files.
     """
+    from ..layout.compose import stack_drawing
+    from ..renderers.svg import drawing_svg
+    from ..renderers.web.gallery_html import site_links
+    from ..renderers.web.report_html import report_html
+    from ..views.page import report_page
+
+    r, id = _models[i], ids[i]
+    forms = figure_drawings([r], ".html")
+    links = site_links("", "../", id)
+    page = report_html(report_page([r]), forms, report_charts([r]), before=[links])
+    return [
+        (f"thumbnails/{id}.svg", drawing_svg(stack_drawing(described_models([r])))),
+        (f"figures/{id}.svg", drawing_svg(forms[0])),
+        (f"models/{id}.html", page),
+        (f"pairs/{id}.js", pair_script(i, ids)),
+    ]
+
+
+def pair_script(i: int, ids: Sequence[str]) -> str:
+    """Return the script of a model's pairs with those after it; see `files_of_model`."""
     from ..renderers.web.gallery_html import pairs_script
     from ..views.gallery import pair_of_models, pairs_document
 
-    first = _compared[i]
-    others = zip(ids[i + 1 :], _compared[i + 1 :], strict=True)
-    pairs = {id: pair_of_models(first, other) for id, other in others}
+    others = zip(ids[i + 1 :], _models[i + 1 :], strict=True)
+    pairs = {id: pair_of_models(_models[i], other) for id, other in others}
     return pairs_script(pairs_document(ids[i], pairs))

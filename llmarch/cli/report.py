@@ -74,8 +74,11 @@ def report_page_text(readings: Sequence[Reading | Observation]) -> str:
     return report_html(report_page(readings), figure, report_charts(readings))
 
 
-def report_charts(readings: Sequence[Reading | Observation]) -> list[Drawing]:
-    """Return the charts of parameters and of memory; none if a model is not known in full."""
+def report_charts(readings: Sequence[Reading | Observation]) -> list[list[Drawing]]:
+    """Return the charts of parameters and of memory, each with a narrow one for small screens.
+
+    There are none if a model is not known in full.
+    """
     from ..analyses.planning import PlanOptions, plan_models
     from ..checkpoint.reading import Reading
     from ..layout.charts import chart_drawing
@@ -92,4 +95,4 @@ def report_charts(readings: Sequence[Reading | Observation]) -> list[Drawing]:
         parameter_charts(architectures),
         ChartSheet(memory.title, memory.subtitle, memory.bars[:1], memory.plot),
     ]
-    return list(map(chart_drawing, sheets))
+    return [[chart_drawing(sheet), chart_drawing(sheet, narrow=True)] for sheet in sheets]

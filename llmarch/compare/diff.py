@@ -74,14 +74,13 @@ def differing_facts(
 
     alignment: which blocks are compared; None for those that the same layers use.
     """
-    aligned = _Aligned(old, new, alignment or align(old, new))
-    for f in fields(Architecture):
-        if f.name in NAMED_GROUPS:
-            yield from aligned.group(f.name)
-        elif f.name == "layers":
-            yield from aligned.layers()
-        else:
-            yield from aligned.part(f.name)
+    yield from _Aligned(old, new, alignment or align(old, new)).differences()
+
+
+def changed_fact_paths(old: Architecture, new: Architecture, alignment: Alignment) -> Iterator[str]:
+    """Yield the paths of `differing_facts`, in half the time."""
+    for difference in _Aligned(old, new, alignment, with_values=False).differences():
+        yield difference.path
 
 
 class _Block(NamedTuple):
@@ -96,10 +95,19 @@ class _Block(NamedTuple):
 class _Aligned:
     """Two architectures, and which blocks of one stand for which of the other."""
 
-    def __init__(self, old: Architecture, new: Architecture, alignment: Alignment) -> None:
+    def __init__(
+        self,
+        old: Architecture,
+        new: Architecture,
+        alignment: Alignment,
+        *,
+        with_values: bool = True,
+    ) -> None:
         self.old = old
         self.new = new
         self.alignment = alignment
+        self.with_values = with_values
+        """Whether differences have their values and edits, or their paths alone."""
         self.in_old = self.alignment.in_old()
         self.in_new = self.alignment.in_new()
         self.old_names = names_on_other_side(self.in_old, new, old)
@@ -119,6 +127,16 @@ class _Aligned:
     def used_in_new(self) -> frozenset[str]:
         """Return the paths of what the new layers use."""
         return used_by_layers(self.new)
+
+    def differences(self) -> Iterator[Difference]:
+        """Yield the differences in the order of the schema."""
+        for f in fields(Architecture):
+            if f.name in NAMED_GROUPS:
+                yield from self.group(f.name)
+            elif f.name == "layers":
+                yield from self.layers()
+            else:
+                yield from self.part(f.name)
 
     def part(self, name: str) -> Iterator[Difference]:
         """Yield the differences of a fact or a part of the whole model."""
@@ -180,7 +198,7 @@ class _Aligned:
             used = self.used_in_old if old_path else self.used_in_new
             if path not in used:
                 return
-        block = _plain(find_value(side, path))
+        block = _plain(find_value(side, path)) if self.with_values else None
         values = (block, None) if old_path else (None, block)
         yield Difference(path, *values, old_path, new_path)
 
@@ -198,6 +216,8 @@ class _Aligned:
 
     def _difference(self, block: _Block) -> Difference:
         """Return the difference at the paths of a fact."""
+        if not self.with_values:
+            return Difference(block.path, None, None, block.old_path, block.new_path)
         name = last_part(block.path)
         old = find_value(self.old, block.old_path)
         new = find_value(self.new, block.new_path)

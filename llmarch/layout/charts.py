@@ -23,55 +23,61 @@ from .drawing import (
 )
 from .metrics import FACT, NAME, SMALL, TITLE, text_width, wrapped_lines
 
-CHART_WIDTH = 560.0
+CHART_WIDTH, NARROW_CHART_WIDTH = 560.0, 280.0
 PLANE_HEIGHT = 220.0
 BAR_HEIGHT = 22.0
-CHART_MARGIN = 24.0
+CHART_MARGIN, NARROW_CHART_MARGIN = 24.0, 12.0
 WHOLE_ROOM = 80.0
 """Room for the whole in words, after the longest bar."""
 
 
-def chart_drawing(sheet: ChartSheet) -> Drawing:
-    """Return charts with places, one below the other."""
+def chart_drawing(sheet: ChartSheet, *, narrow: bool = False) -> Drawing:
+    """Return charts with places, one below the other.
+
+    sheet: the charts.
+    narrow: whether they are drawn for a phone.
+    """
     group = Group()
-    title = wrapped_lines(sheet.title, NAME, CHART_WIDTH, bold=True)
-    subtitle = wrapped_lines(sheet.subtitle, FACT, CHART_WIDTH)
+    width = NARROW_CHART_WIDTH if narrow else CHART_WIDTH
+    margin = NARROW_CHART_MARGIN if narrow else CHART_MARGIN
+    title = wrapped_lines(sheet.title, NAME, width, bold=True)
+    subtitle = wrapped_lines(sheet.subtitle, FACT, width)
     y = group.paragraph(0, 10, title, NAME, step=24, bold=True)
     y = group.paragraph(0, y, subtitle, FACT, "muted", step=15)
     for chart in sheet.bars:
         y += 14
-        drawn = bars_chart(chart)
+        drawn = bars_chart(chart, width)
         group.place(drawn, 0, y)
         y += drawn.bounds.bottom + 10
     if sheet.plot is not None:
-        plot = plot_chart(sheet.plot)
+        plot = plot_chart(sheet.plot, width)
         group.place(plot, 0, y + 14)
-    return finished(group, CHART_MARGIN, sheet.title, sheet.summary)
+    return finished(group, margin, sheet.title, sheet.summary)
 
 
 # Bars
 
 
-def bars_chart(chart: BarChart) -> Group:
+def bars_chart(chart: BarChart, chart_width: float) -> Group:
     """Return bars of one scale, each below its name, and what the colours are."""
     group = Group()
-    group.text(0, 8, chart.title, TITLE, bold=True)
-    room = CHART_WIDTH - WHOLE_ROOM
+    group.text(0, 8, chart.title, TITLE, bold=True, room=chart_width)
+    room = chart_width - WHOLE_ROOM
     scale = room / longest_bar(chart)
     names = segment_names(chart)
     bar_count = len(chart.bars)
     y = 24.0
     for bar in chart.bars:
         if bar_count > 1:
-            group.text(0, y + 6, bar.name, FACT, room=CHART_WIDTH)
+            group.text(0, y + 6, bar.name, FACT, room=chart_width)
             y += 16
         draw_bar_segments(group, chart, bar, scale, y)
         y += BAR_HEIGHT + 8
     if chart.limit is not None:
-        draw_limit_name(group, chart.limit, scale, y)
+        draw_limit_name(group, chart.limit, scale, y, chart_width)
         y += 16
     labels = bar_labels(chart, names)
-    draw_names(group, labels, y + 4)
+    draw_names(group, labels, y + 4, chart_width)
     return group
 
 
@@ -86,17 +92,20 @@ def longest_bar(chart: BarChart) -> float:
     return max(sizes)
 
 
-def draw_limit_name(group: Group, limit: Segment, scale: float, y: float) -> None:
+def draw_limit_name(
+    group: Group, limit: Segment, scale: float, y: float, chart_width: float
+) -> None:
     """Write what the line over each bar is below the last one.
 
     group: where it is written.
     limit: the limit.
     scale: pixels of a unit.
     y: the lower edge of the bars.
+    chart_width: the width of the chart.
     """
     x = limit.size * scale
     anchor: Anchor = "start"
-    if x > CHART_WIDTH / 2:
+    if x > chart_width / 2:
         anchor = "end"
     group.text(x, y + 6, limit.name, SMALL, "muted", anchor=anchor)
 
@@ -152,19 +161,21 @@ def draw_bar_segments(group: Group, chart: BarChart, bar: Bar, scale: float, y: 
     group.text(x + 6, middle, bar.text, FACT, bold=True)
 
 
-def draw_names(group: Group, names: Sequence[tuple[str, str]], y: float) -> None:
+def draw_names(
+    group: Group, names: Sequence[tuple[str, str]], y: float, chart_width: float
+) -> None:
     """Write what each colour is, in as many rows as it takes."""
     x = 0.0
     for css, name in names:
         needed = text_width(name, FACT) + 32
-        is_wider = x + needed > CHART_WIDTH
+        is_wider = x + needed > chart_width
         if x and is_wider:
             x = 0.0
             y += 16
         swatch = Area(x, y, 10, 10)
         group.add(Rectangle(swatch, css, 2))
         left = x + 15
-        group.text(left, y + 5, name, FACT)
+        group.text(left, y + 5, name, FACT, room=chart_width - 15)
         x += needed
 
 
@@ -189,11 +200,11 @@ class Plane(NamedTuple):
         return self.area.bottom - height
 
 
-def plot_plane(plot: Plot) -> Plane:
+def plot_plane(plot: Plot, chart_width: float, y: float) -> Plane:
     """Return the plane of a plot, beside the labels of its vertical axis."""
     labels = [label for _, label in plot.y_ticks]
     margin = max(text_width(label, SMALL) for label in labels) + 8
-    area = Area(margin, 28, CHART_WIDTH - margin - 20, PLANE_HEIGHT)
+    area = Area(margin, y, chart_width - margin - 20, PLANE_HEIGHT)
     longest, _ = plot.x_ticks[-1]
     highest, _ = plot.y_ticks[-1]
     return Plane(area, longest, highest)
@@ -202,18 +213,19 @@ def plot_plane(plot: Plot) -> Plane:
 # Lines
 
 
-def plot_chart(plot: Plot) -> Group:
+def plot_chart(plot: Plot, chart_width: float) -> Group:
     """Return lines over a plane with its ticks, and what each line is."""
     group = Group()
-    group.text(0, 8, plot.title, TITLE, bold=True, room=CHART_WIDTH)
-    plane = plot_plane(plot)
+    title = wrapped_lines(plot.title, TITLE, chart_width, bold=True)
+    below = group.paragraph(0, 8, title, TITLE, step=16, bold=True)
+    plane = plot_plane(plot, chart_width, below + 4)
     draw_axes(group, plot, plane)
     for i, series in enumerate(plot.series):
         draw_series(group, series, plane, palette_class(i, "line"))
     for mark in plot.marks:
         _, y = mark.points[0]
         draw_level(group, plane, plane.row(y), "limit")
-    draw_line_names(group, plot, plane)
+    draw_line_names(group, plot, plane, chart_width)
     return group
 
 
@@ -238,12 +250,12 @@ def draw_level(group: Group, plane: Plane, y: float, css: str, level: int = WIRE
     group.add(line)
 
 
-def draw_line_names(group: Group, plot: Plot, plane: Plane) -> None:
+def draw_line_names(group: Group, plot: Plot, plane: Plane, chart_width: float) -> None:
     """Write below the plane what each line is."""
     names = [(palette_class(i, "line"), series.name) for i, series in enumerate(plot.series)]
     names += [("limit", mark.name) for mark in plot.marks]
     left = plane.area.x
-    room = CHART_WIDTH - left - 30
+    room = chart_width - left - 30
     y = plane.area.bottom + 30
     for css, name in names:
         sample = Wire(((left, y), (left + 22, y)), css=css)

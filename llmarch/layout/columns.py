@@ -707,7 +707,7 @@ def column_heads(column: Column, alone: bool, room: float) -> list[list[str]]:
     """Return the lines above a column for each kind of layers: how many they are, and which."""
     heads: list[list[str]] = []
     for kind in column.kinds:
-        head = f"{kind.count} ×"
+        head = f"{kind.count or '?'} ×"
         if not alone:
             head = f"{head} {kind.words}"
         heads.append(wrapped_lines(head, FACT, room, bold=True))

@@ -585,7 +585,7 @@ def place_in_turn(group: Group, figure: Figure, stacks: Sequence[Group], width: 
 def with_strips(group: Group, figure: Figure, y: float, width: float) -> Group:
     """Return a group with the strips of all models below a height."""
     strips = [model.strip for model in figure.models]
-    longest = max(len(strip.layers) for strip in strips)
+    longest = max(1, *(len(strip.layers) for strip in strips))
     several = len(strips) > 1
     for strip in strips:
         drawn = strip_group(strip, width / longest, width, named=several)

@@ -293,6 +293,8 @@ def draw_first_and_last(group: Group, strip: LayerStrip, cell: float, y: float) 
     They are in the middle of their cells, or at the ends of the strip where cells are narrow.
     """
     count = len(strip.layers)
+    if not count:
+        return
     anchors: tuple[Anchor, Anchor] = "middle", "middle"
     first, last = 0.5 * cell, (count - 0.5) * cell
     if cell < 14:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import field, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from ..analyses.cache import CONTEXTS
 from ..architecture.catalogue import CATALOGUE, find_fact, iterate_facts
@@ -18,7 +18,7 @@ from ..architecture.paths import find_value
 from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from ..compare.alignment import Alignment, align, align_names
-from ..compare.diff import OFTEN_UNSAID, differing_facts, facts_written_differently
+from ..compare.diff import OFTEN_UNSAID, changed_fact_paths, facts_written_differently
 from .common_names import with_names_of
 from .derived_rows import derived_rows
 from .exact_values import exact_cells
@@ -98,14 +98,39 @@ def compared_model(
     """
     a = r.architecture
     rows: dict[Key, Row] = {}
-    for row in (*derived_rows(r, contexts), *fact_rows(a, towers)):
+    for row in (*derived_rows(r, contexts), *kept_fact_rows(Same(a), tuple(towers))):
         rows[row.key] = row
     if a is first:
         return ComparedModel(r, towers, rows, changed={})
-    changed = changed_paths(first, a, align_names(first, a))
-    by_layers = changed_paths(first, a, align(first, a))
+    by_name, by_layer = align_names(first, a), align(first, a)
+    changed = changed_paths(first, a, by_name)
+    by_layers = changed
+    if by_layer != by_name:
+        by_layers = changed_paths(first, a, by_layer)
     written = frozenset(rows_written_differently(first, a))
     return ComparedModel(r, towers, rows, changed, frozenset(by_layers), written)
+
+
+class Same:
+    """An architecture as the key of what is kept of it: the same object, not an equal one."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and self.architecture is other.architecture
+
+    def __hash__(self) -> int:
+        return id(self.architecture)
+
+
+@lru_cache(maxsize=256)
+def kept_fact_rows(of: Same, towers: tuple[str, ...]) -> tuple[Row, ...]:
+    """Return the rows of an architecture's facts; see `fact_rows`.
+
+    They are kept, because a model of a gallery stands beside every other one.
+    """
+    return tuple(fact_rows(of.architecture, towers))
 
 
 def rows_written_differently(first: Architecture, a: Architecture) -> Iterator[Key]:
@@ -130,10 +155,10 @@ def changed_paths(
     alignment: which blocks are compared.
     """
     changed: dict[Key, list[str]] = {}
-    for difference in differing_facts(first, a, alignment):
-        fact = find_fact(difference.path, first, a)
-        paths = changed.setdefault(key_of(difference.path, fact), [])
-        paths.append(difference.path)
+    for path in changed_fact_paths(first, a, alignment):
+        fact = find_fact(path, first, a)
+        paths = changed.setdefault(key_of(path, fact), [])
+        paths.append(path)
     return changed
 
 

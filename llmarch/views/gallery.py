@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from ..analyses.cache import compute_cache
 from ..analyses.parameters import count_parameters
 from ..architecture.frozen import Frozen, frozen
-from ..checkpoint.reading import Reading
+from ..checkpoint.reading import Observation, Reading
 from . import numbers
 from .bundled import attention_kinds
-from .comparison import compare
+from .comparison import compare_any
 from .conflict import conflict_lines
 from .features import release_order
 from .headings import column_names
+from .observed_comparison import words_of_layers
 from .wording import PLACEMENTS, first_moe, headline, norm_placements, recipe
 
 SIZE_CLASSES = (("up to 4 B", 4), ("4 to 15 B", 15), ("15 to 70 B", 70), ("70 to 300 B", 300))
 """Classes of sizes: words, and the parameters in billions below which a model is in it."""
 LARGEST = "above 300 B"
+OBSERVED = "observed from its tensors"
+PAIR_COLUMNS = 5
+"""Section, label, both values, ratio; of observed models there is no ratio."""
 COMPARED_CONTEXT = 32768
 """Tokens at which the caches of models are compared."""
+Shown = TypeVar("Shown", Reading, Reading | Observation)
 _NOT_IN_FILES = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -72,16 +78,50 @@ class ComparedPair(Frozen):
     notes: tuple[str, ...]
 
 
-def by_release(readings: Sequence[Reading]) -> list[Reading]:
+def by_release(readings: Sequence[Shown]) -> list[Shown]:
     """Return models from the oldest on; those of one date by their names."""
     return sorted(readings, key=lambda r: (release_order(r.raw.released), r.name.lower()))
 
 
-def gallery_cards(readings: Sequence[Reading]) -> list[GalleryCard]:
+def gallery_cards(readings: Sequence[Reading | Observation]) -> list[GalleryCard]:
     """Return the card of each model, in the same order."""
     names = column_names(readings)
     ids = file_ids([r.raw.reference for r in readings])
-    return [card_of(r, name, id) for r, name, id in zip(readings, names, ids, strict=True)]
+    cards: list[GalleryCard] = []
+    for r, name, id in zip(readings, names, ids, strict=True):
+        if isinstance(r, Reading):
+            cards.append(card_of(r, name, id))
+        else:
+            cards.append(observed_card(r, name, id))
+    return cards
+
+
+def observed_card(o: Observation, name: str, id: str) -> GalleryCard:
+    """Return the card of a model that no family reads: what its tensors prove; see `card_of`."""
+    seen = o.observed
+    size = "size unknown"
+    if seen.total is not None:
+        size = numbers.count(seen.total)
+    counts = Counter(words_of_layers(o))
+    maker, _, _ = (o.raw.repo_id or "").rpartition("/")
+    return GalleryCard(
+        id=id,
+        name=name,
+        reference=o.raw.reference,
+        maker=maker,
+        released=o.raw.released or "",
+        headline=OBSERVED,
+        recipe=(OBSERVED, *(f"{n} × {words}" for words, n in counts.items())),
+        size=size,
+        total=seen.total or 0,
+        active=seen.total or 0,
+        context=0,
+        cache=0,
+        attention=(),
+        experts="",
+        norms=(),
+        size_class=size_class(seen.total) if seen.total is not None else "",
+    )
 
 
 def file_ids(references: Sequence[str]) -> list[str]:
@@ -153,16 +193,16 @@ def size_class(total: int) -> str:
 # Pairs
 
 
-def pair_of_models(first: Reading, second: Reading) -> ComparedPair:
+def pair_of_models(first: Reading | Observation, second: Reading | Observation) -> ComparedPair:
     """Return the differences of two models: those of `diff`."""
-    compared = compare([first, second])
+    compared = compare_any([first, second])
     table = compared.table
     rows: list[tuple[str, ...]] = []
     section = ""
     for i, cells in enumerate(table.rows):
         section = table.sections.get(i, section)
-        row = (section, *cells)
-        rows.append(row)
+        row = (section, *cells, "")
+        rows.append(row[:PAIR_COLUMNS])
     return ComparedPair(
         headline=compared.summary or compared.verdict,
         rows=tuple(rows),

@@ -43,17 +43,21 @@ def test_no_line_is_over_the_size_of_a_bar(share: float) -> None:
     """Whatever a bar takes of what may be used."""
     bars = (bar("model", share), bar("another with a long name " * 3, share / 2))
     chart = BarChart("memory", bars, Segment("may be used: 71.7 GiB", 1.0, "71.7 GiB"))
-    assert faults(chart_drawing(ChartSheet("title", "", (chart,)))) == []
+    for narrow in (False, True):
+        drawing = chart_drawing(ChartSheet("title", "", (chart,)), narrow=narrow)
+        assert faults(drawing) == []
 
 
 def bar(name: str, size: float) -> Bar:
     return Bar(name, (Segment("weights", size, f"{size:.1f} GiB"),), f"{100 * size:.1f} GiB")
 
 
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize(("aliases", "gpus"), CASES)
-def test_charts_are_clear(aliases: tuple[str, ...], gpus: str | None) -> None:
-    drawing = chart_drawing(sheet(aliases, gpus))
+def test_charts_are_clear(aliases: tuple[str, ...], gpus: str | None, narrow: bool) -> None:
+    drawing = chart_drawing(sheet(aliases, gpus), narrow=narrow)
     assert faults(drawing) == []
+    assert drawing.width <= (304 if narrow else 608)
     ElementTree.fromstring(drawing_svg(drawing))
 
 

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import models
 from helpers.browser import WIDTHS, in_browser, is_seen, opened, serious_faults, wait_until
+from helpers.checkpoints import write
 from helpers.facts import reading
 from helpers.pages import Page, faults
 from helpers.program import Run
 
-from llmarch.checkpoint.reading import Reading
+import llmarch
+from llmarch.checkpoint.reading import Observation, Reading
 from llmarch.cli.gallery import write_site
-from llmarch.renderers.web.gallery_html import card_element, index_page
+from llmarch.cli.report import report_page_text
+from llmarch.renderers.web.gallery_html import CONTRADICTED, card_element, index_page
 from llmarch.sources.aliases import bundled_models
 from llmarch.views.comparison import compare
 from llmarch.views.features import FEATURES, feature_table, possible_first
@@ -103,6 +107,21 @@ def test_strings_of_repositories_are_no_markup_in_the_site(tmp_path: Path) -> No
     assert card_element(card).count("<input") == 1
 
 
+def test_models_that_no_family_reads_have_cards_and_pairs(tmp_path: Path) -> None:
+    """And one whose checkpoint contradicts its config says so on its card."""
+    repository = models.files("gpt2-124m", config=lambda c: {**c, "model_type": "unheard_of"})
+    seen = llmarch.inspect(str(write(tmp_path / "seen", repository)))
+    assert isinstance(seen, Observation)
+    write_site(tmp_path / "site", [seen, reading("llama3-8b")])
+    (card, _) = gallery_cards([seen, reading("llama3-8b")])
+    assert card.total and not card.cache
+    assert "<svg" in (tmp_path / "site" / "figures" / f"{card.id}.svg").read_text()
+    found = pairs(tmp_path / "site", card.id)
+    assert {len(row) for pair in found["pairs"].values() for row in pair["rows"]} == {5}
+    spoilt = replace(gallery_cards([reading("gpt2")])[0], contradicted=True)
+    assert CONTRADICTED in card_element(spoilt) and CONTRADICTED not in card_element(card)
+
+
 def test_names_of_files_are_safe_and_different() -> None:
     ids = file_ids(
         ["Org/Name@v1", "org/name-v1", "../x", "..", "/", "org-name-v1-2", "org/name v1"]
@@ -158,6 +177,22 @@ def test_pages_fit_and_have_no_faults(browser: Any, site: Path, file: str, width
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert serious_faults(page) == []
     assert page.told == []
+
+
+@pytest.mark.slow
+@in_browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_of_any_length_fit(browser: Any, tmp_path: Path, width: int) -> None:
+    """In reports and in the gallery: a name of 200 letters that has no place to break it."""
+    long = reading("qwen3-8b")
+    raw = replace(long.raw, name="a_name" * 33, reference="a_name" * 33, repo_id=None)
+    both = [replace(long, raw=raw), reading("gpt2")]
+    write_site(tmp_path, both)
+    (tmp_path / "report.html").write_text(report_page_text(both), encoding="utf-8")
+    for file in ("index.html", "compare.html", "report.html", "models/gpt2.html"):
+        page = opened(browser, tmp_path / file, width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, file
+        page.context.close()
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@
     total: most("total"),
     active: most("active"),
     context: most("context"),
-    cache: (a, b) => most("cache")(b, a),
+    cache: (a, b) => (Number(a.cache) || Infinity) - (Number(b.cache) || Infinity),
   };
   const fields = ["search", ...FILTERS, "sort"];
   const set = () => Object.fromEntries(fields.map((name) => [name, byId(name).value]));

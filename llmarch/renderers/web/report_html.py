@@ -47,7 +47,7 @@ class PageIds:
 def report_html(
     page: ReportPage,
     figure: Sequence[Drawing],
-    charts: Sequence[Drawing],
+    charts: Sequence[Sequence[Drawing]],
     *,
     before: Sequence[Markup] = (),
 ) -> str:
@@ -55,14 +55,18 @@ def report_html(
 
     page: what it shows.
     figure: the figure, and a narrow one of the same for small screens if there is one.
-    charts: charts of parameters, then of memory if that is known.
+    charts: charts of parameters, then of memory if that is known, in the same forms.
     before: what stands above the title, such as links of a site.
     """
     candidates: list[PageSection] = [
         ("figure", "Figure", figure_elements(figure)),
         ("layers", "Layers", strip_elements(page)),
         ("memory", "Memory", memory_elements(page, charts[1:])),
-        ("parameters", "Parameters", [chart_figure(d) for d in charts[:1]]),
+        (
+            "parameters",
+            "Parameters",
+            [picture for forms in charts[:1] for picture in figure_elements(forms)],
+        ),
         ("facts", facts_title(page), fact_elements(page)),
         ("notes", "Findings and notes", note_elements(page)),
     ]
@@ -132,11 +136,6 @@ def figure_elements(forms: Sequence[Drawing]) -> list[Markup]:
     return found
 
 
-def chart_figure(drawing: Drawing) -> Markup:
-    """Return a chart."""
-    return element("figure", Markup(drawing_svg(drawing)), class_="chart")
-
-
 def strip_elements(page: ReportPage) -> list[Markup]:
     """Return the layers of each model as a row of cells, and what their colours mean."""
     found: list[Markup] = []
@@ -187,13 +186,13 @@ def runs_of_layers(model: ReportedModel) -> str:
 # Memory
 
 
-def memory_elements(page: ReportPage, charts: Sequence[Drawing]) -> list[Markup]:
+def memory_elements(page: ReportPage, charts: Sequence[Sequence[Drawing]]) -> list[Markup]:
     """Return controls with what they compute, and a table that needs no script."""
     if not page.has_memory:
         return [element("p", "not known: no family reads one of these models")]
     return [
         element("div", memory_controls(page), computed_elements(page), class_="scripted"),
-        element("div", [chart_figure(d) for d in charts], class_="unscripted"),
+        element("div", *map(figure_elements, charts), class_="unscripted"),
         memory_table(page),
         element(
             "p",

@@ -117,8 +117,9 @@ def observed_picture(name: str, o: Observation, colours: KindColours) -> ModelPi
     """
     seen = o.observed
     kinds = observed_kinds(seen, colours)
+    columns = [observed_column(seen, kind) for kind in kinds] or [unknown_column()]
     stack = ModelStack(
-        columns=tuple(observed_column(seen, kind) for kind in kinds),
+        columns=tuple(columns),
         layers=len(seen.layers),
         embedding=Box(
             path="embedding",
@@ -162,6 +163,14 @@ def observed_kinds(seen: InferredModel, colours: KindColours) -> list[KindLabel]
         number = colours.setdefault(words, len(colours))
         labels.append(KindLabel(name=name, count=count, words=words, number=number))
     return labels
+
+
+def unknown_column() -> Column:
+    """Return what stands for the layers of a model whose tensors were not read."""
+    kind = KindLabel(name="", count=0, words="unknown", number=0)
+    box = Box(path="", role="io", title="Layers", lines=(UNKNOWN_VALUE,))
+    step = StepPicture(branches=(BranchPicture(box=box),), wiring_known=False)
+    return Column(kinds=(kind,), steps=(step,))
 
 
 def block_words(path: str) -> str:
@@ -242,8 +251,8 @@ def observed_fact(seen: InferredModel, path: str) -> str:
 
 def observed_facts(seen: InferredModel) -> Iterator[tuple[str, str]]:
     """Yield the facts about the model as a whole."""
-    total = UNKNOWN_VALUE if seen.total is None else numbers.count(seen.total)
-    layers = numbers.number(len(seen.layers))
+    total = numbers.count(seen.total) if seen.total else UNKNOWN_VALUE
+    layers = numbers.number(len(seen.layers)) if seen.layers else UNKNOWN_VALUE
     paths = ("hidden_size", "vocab_size", "context_length")
     facts = [observed_fact(seen, path) for path in paths]
     yield from zip(OBSERVED_FACTS, (total, layers, *facts), strict=True)

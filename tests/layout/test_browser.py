@@ -44,9 +44,15 @@ FONTCONFIG = """<?xml version="1.0"?>
 
 
 @pytest.fixture(scope="module", params=FONTS)
-def browser(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Iterator[Any]:
+def font(request: pytest.FixtureRequest) -> str:
+    """The font that the browser has."""
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def browser(font: str, tmp_path_factory: Any) -> Iterator[Any]:
     """A browser that has one font, in two weights."""
-    source, names = FONTS[request.param]
+    source, names = FONTS[font]
     folder = tmp_path_factory.mktemp("fonts")
     (folder / "fonts").mkdir()
     for name in names:
@@ -68,9 +74,9 @@ def checked(browser: Any, pictures: list[str], folder: Path) -> dict[str, object
 @pytest.mark.slow
 @in_browser
 @pytest.mark.parametrize("narrow", [False, True], ids=["wide", "narrow"])
-def test_a_browser_sees_no_overlap(browser: Any, tmp_path: Path, narrow: bool) -> None:
+def test_a_browser_sees_no_overlap(browser: Any, font: str, tmp_path: Path, narrow: bool) -> None:
     shown = [*((alias,) for alias in ALL), *PAIRS]
-    if narrow:
+    if narrow or font == "Inter":  # which is narrower than the other one
         shown = shown[::4]
     pictures = [svg(figure([reading(a) for a in aliases]), narrow=narrow) for aliases in shown]
     found = checked(browser, pictures, tmp_path)

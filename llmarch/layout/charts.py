@@ -217,8 +217,8 @@ def plot_chart(plot: Plot, chart_width: float) -> Group:
     """Return lines over a plane with its ticks, and what each line is."""
     group = Group()
     title = wrapped_lines(plot.title, TITLE, chart_width, bold=True)
-    below = group.paragraph(0, 8, title, TITLE, step=16, bold=True)
-    plane = plot_plane(plot, chart_width, below + 4)
+    lowest = group.paragraph(0, 8, title, TITLE, step=16, bold=True)
+    plane = plot_plane(plot, chart_width, lowest + 4)
     draw_axes(group, plot, plane)
     for i, series in enumerate(plot.series):
         draw_series(group, series, plane, palette_class(i, "line"))

@@ -738,10 +738,10 @@ def draw_count(group: Group, plan: ColumnPlan, area: Area, head: str) -> None:
 
 def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[Sequence[str]]) -> None:
     """Write above a frame which kinds of layers it stands for, with their colours in the strip."""
-    between = 4.0
+    gap = 4.0
     lines = sum(map(len, heads))
-    top = area.y - 6 - LINE_HEIGHT * lines - between * len(heads)
-    middle = top + (LINE_HEIGHT + between) / 2
+    top = area.y - 6 - LINE_HEIGHT * lines - gap * len(heads)
+    middle = top + (LINE_HEIGHT + gap) / 2
     for kind, head in zip(column.kinds, heads, strict=True):
         colour = palette_class(kind.number)
         swatch = Area(area.x + 2, middle - 5, 10, 10)
@@ -750,7 +750,7 @@ def draw_heads(group: Group, column: Column, area: Area, heads: Sequence[Sequenc
         left = area.x + 18
         width = max(text_width(line, FACT, bold=True) for line in head)
         marker(group, left, middle, width, "start", kind.mark, len(head))
-        below = group.paragraph(left, middle, head, FACT, step=LINE_HEIGHT, bold=True)
-        middle = below + between
+        lowest = group.paragraph(left, middle, head, FACT, step=LINE_HEIGHT, bold=True)
+        middle = lowest + gap
     corner = Area(area.x, top, 1, 1)
     group.bounds.include(corner)

@@ -233,9 +233,9 @@ def sign_text(sign: Sign) -> str:
         stroke = f"M{left} {y}h{whole}M{x} {top}v{whole}"
         return f'<circle class="plus" cx="{x}" cy="{y}" r="{r}"/><path class="wire" d="{stroke}"/>'
     k = sign.scale
-    left, across = number_text(sign.x - 3.5 * k), number_text(7 * k)
+    left, bar = number_text(sign.x - 3.5 * k), number_text(7 * k)
     upper, lower = number_text(sign.y - 1.6 * k), number_text(sign.y + 1.6 * k)
-    bars = f"M{left} {upper}h{across}M{left} {lower}h{across}"
+    bars = f"M{left} {upper}h{bar}M{left} {lower}h{bar}"
     start = number_text(sign.x + 2 * k), number_text(sign.y - 4.2 * k)
     slash = f"M{start[0]} {start[1]}l-{number_text(4 * k)} {number_text(8.4 * k)}"
     return (

@@ -125,12 +125,12 @@ class Same:
 
 
 @lru_cache(maxsize=256)
-def kept_fact_rows(of: Same, towers: tuple[str, ...]) -> tuple[Row, ...]:
+def kept_fact_rows(model: Same, towers: tuple[str, ...]) -> tuple[Row, ...]:
     """Return the rows of an architecture's facts; see `fact_rows`.
 
     They are kept, because a model of a gallery stands beside every other one.
     """
-    return tuple(fact_rows(of.architecture, towers))
+    return tuple(fact_rows(model.architecture, towers))
 
 
 def rows_written_differently(first: Architecture, a: Architecture) -> Iterator[Key]:

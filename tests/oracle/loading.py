@@ -24,6 +24,7 @@ transformers.logging.set_verbosity_error(); transformers.logging.disable_progres
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LEFT_OUT = {"gemma3n": "its vision tower is timm's", "kimi_k25": "its tower takes 30 s each", "minimax_m3_vl": "the published layer lists do not shrink"}
+LARGEST = 20_000_000
 LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.\d+\.")
 
 
@@ -196,6 +197,12 @@ def built(config):
     raise last
 
 
+def check_size(config):
+    """Raise ValueError for a model that shrink.py did not make small."""
+    with torch.device("meta"): count = sum(x.numel() for x in built(config).parameters())
+    if count > LARGEST: raise ValueError(f"{count:,} parameters")
+
+
 def loaded(cls, config, tensors):
     with tempfile.TemporaryDirectory() as at:
         config.save_pretrained(at)
@@ -225,6 +232,7 @@ def main():
         try:
             config = config_of(shrink(raw))
             if key[0] == "step3p5": continue  # a text part that no auto class builds
+            check_size(config)
             model = built(config)
         except Exception as error:
             print("left out", stem, type(error).__name__, str(error).strip().splitlines()[0][:120], file=sys.stderr); continue

@@ -83,7 +83,9 @@ class _Loaders:
         stored = [tensor for match in matches for tensor in match.tensors]
         patterns = {tensor.pattern for tensor in stored}
         self.native = conversion.native and not MISTRAL_NATIVE.isdisjoint(patterns)
-        self.mlx = writer == "mlx" or any(is_mlx(tensor) for tensor in stored)
+        published = {row.pattern for match in matches for row in match.rows}
+        others = [tensor for tensor in stored if tensor.pattern not in published]
+        self.mlx = writer == "mlx" or any(map(is_mlx, others))
         self.packed_modules = {parent_path(tensor.pattern) for tensor in stored if tensor.packing}
         """Modules whose weights are packed."""
         self.wrapped = any(
@@ -132,7 +134,7 @@ class _Loaders:
 
 
 def is_mlx(tensor: LogicalTensor) -> bool:
-    """Return whether only mlx-lm stores a tensor so."""
+    """Return whether only mlx-lm stores a tensor so, of those that are not as published."""
     return tensor.packing.startswith("mlx") or _MLX_NAME.search(tensor.pattern) is not None
 
 

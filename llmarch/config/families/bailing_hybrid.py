@@ -113,6 +113,13 @@ FAMILY = Family(
                 tensors.Rename(r"\.self_attn\.dense\.", ".self_attn.o_proj."),
                 tensors.Rename(r"\.mlp\.gate\.expert_bias", ".mlp.gate.e_score_correction_bias"),
             ),
+            merges=(
+                *tensors.EXPERT_CONVERSION.merges,
+                tensors.Merge(
+                    tuple(rf"self_attn\.{x}_conv1d\.weight(?!\w)" for x in "qkv"),
+                    ("self_attn.conv1d.weight",),
+                ),
+            ),
         )
     },
     defaults={

@@ -203,7 +203,7 @@ FAMILY = Family(
     },
     read=read,
     naming=_naming,
-    conversions={"glm4v_moe": _CONVERSION, "glm46v": _CONVERSION},
+    conversions={"glm4v_moe": tensors.EXPERT_CONVERSION, "glm46v": _CONVERSION},
     defaults={
         **dict.fromkeys(_DECODERS, _UNTIED),
         "glm4v_text": _TEXT,

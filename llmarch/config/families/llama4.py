@@ -255,6 +255,11 @@ FAMILY = Family(
             outside=("language_model", "vision_model", "multi_modal_projector"),
             unstacked_by=frozenset({"bitsandbytes", "compressed-tensors", "fbgemm_fp8"}),
         ),
+        "llama4_text": tensors.Conversion(
+            base="language_model",
+            outside=("model", "lm_head"),
+            unstacked_by=frozenset({"bitsandbytes", "compressed-tensors", "fbgemm_fp8"}),
+        ),
     },
     defaults={
         "llama4_text": {

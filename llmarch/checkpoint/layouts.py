@@ -108,7 +108,7 @@ _FUSED_NAMES = (
     _fused(r"^(.*)\.(in_proj_qkvz|in_proj_ba)\.weight$", r"\1.\2.weight"),
     # Kimi Delta Attention: a convolution each (as published) or one (transformers).
     _fused(r"^(.*)\.(q_conv1d|k_conv1d|v_conv1d)\.weight$", r"\1.conv1d.weight", _CONVOLUTIONS),
-    _fused(r"^(.*\.self_attn)\.(conv1d)\.weight$", r"\1.\2.weight"),
+    _fused(r"^(.*\.(?:self|linear)_attn)\.(conv1d)\.weight$", r"\1.\2.weight"),
     # MLA as mlx-lm absorbs it (models/deepseek_v3.py).
     _fused(
         r"^(.*)\.(embed_q|unembed_out)\.weight$",

@@ -110,7 +110,13 @@ FAMILY = Family(
             renames=(
                 tensors.Rename(r"attention_layer_norm", "input_layernorm"),
                 tensors.Rename(r"feedforward_layer_norm", "post_attention_layernorm"),
-            )
+            ),
+            merges=(
+                tensors.Merge(
+                    tuple(rf"linear_attn\.{x}_conv1d\.weight(?!\w)" for x in "qkv"),
+                    ("linear_attn.conv1d.weight",),
+                ),
+            ),
         )
     },
     defaults={

@@ -26,7 +26,10 @@ def calibration_view(name: str, calibration: Calibration) -> Sheet:
     """
     log, plan = calibration.log, calibration.plan
     version = log.version or "of a version that it does not log"
-    read = engine_of(log.engine).version or "no version"
+    engine = engine_of(log.engine)
+    rules = f"rules read in {engine.version or 'no version'}"
+    if log.version and engine.has_version_rules and not engine.is_newer(log.version):
+        rules = "planned by the rules of that version"
     lines: list[tuple[str, list[str]]] = []
     if calibration.reasons:
         lines.append(("Differs", list(calibration.reasons)))
@@ -37,7 +40,7 @@ def calibration_view(name: str, calibration: Calibration) -> Sheet:
     gpus = plural(plan.request.parallel.gpus, "GPU")
     return Sheet(
         title=name,
-        origin=f"log of {log.engine} {version}; rules read in {read}",
+        origin=f"log of {log.engine} {version}; {rules}",
         headline=f"context {context} · {gpus} · weights {plan.weights.name}",
         lines=lines,
         notes=[],

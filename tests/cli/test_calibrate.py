@@ -19,6 +19,7 @@ from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.engines.base import Engine
 from llmarch.errors import PlanError
 from llmarch.sources.gpus import parse_gpus
+from llmarch.views.calibration import calibration_view
 
 GIB = 2**30
 LOGS = FIXTURES / "start_logs"
@@ -65,6 +66,16 @@ def test_a_rule_that_differs_is_told_with_both_versions() -> None:
     (reason,) = [r for r in calibration.reasons if r.startswith("tokens")]
     assert "even with the logged room" in reason
     assert "0.19.0" in reason and ENGINES["vllm"].version in reason
+
+
+def test_by_which_version_a_log_is_planned_is_said() -> None:
+    origins = {
+        text: calibration_view("Qwen3-8B", compared(text, "qwen3-8b", "A100")).origin
+        for text in (VLLM, VLLM.replace("0.19.0", "99.1.0"))
+    }
+    assert "0.19.0; planned by the rules of that version" in origins.pop(VLLM)
+    (newer,) = origins.values()
+    assert f"rules read in {ENGINES['vllm'].version}" in newer
 
 
 def test_the_parts_account_for_another_room() -> None:

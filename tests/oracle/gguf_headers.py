@@ -30,7 +30,7 @@ ALSO = {
     "deepseek_v2": {"scoring_func": "softmax"}, "gpt2": {"n_ctx": lambda c: c["n_positions"]}, "cohere2": {"rotary_pct": 1.0}, "falcon": {"num_kv_heads": 1},
     "falcon_h1": {"head_dim": lambda c: c["hidden_size"] // c["num_attention_heads"]}, "bamba": {"attn_layer_indices": [9, 18, 27]}, "gpt_neox": {"rotary_pct": 0.25}, "glm4_moe_lite": {"first_k_dense_replace": 1},
     "gemma4_text": {"global_head_dim": 512}, "qwen3_next": NO_MTP, "qwen3_5_text": NO_MTP, "qwen3_5_moe_text": NO_MTP,
-    "minimax_m2": {"rotary_dim": lambda c: c["head_dim"]}, "hunyuan_v1_moe": {"moe_intermediate_size": [11008] * 32}, "gpt-sw3": {"n_ctx": lambda c: c["n_positions"]},
+    "minimax_m2": {"rotary_dim": lambda c: c["head_dim"]}, "hunyuan_v1_moe": {"moe_intermediate_size": lambda c: [c["intermediate_size"]] * 32, "moe_topk": [2] * 32, "num_shared_expert": [1] * 32}, "gpt-sw3": {"n_ctx": lambda c: c["n_positions"]},
 }
 # Rows of which the converter makes a file that contradicts itself, or that no class builds
 UNFIT = {("phi", "hidden_size"), ("phi", "intermediate_size"), ("phi", "num_key_value_heads"), ("qwen2_vl", "text_config.hidden_size"), ("qwen2_5_vl", "text_config.hidden_size"),

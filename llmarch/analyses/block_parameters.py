@@ -8,6 +8,7 @@ those of transformers.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isqrt
 
 from ..architecture.schema import (
     FFN,
@@ -21,6 +22,7 @@ from ..architecture.schema import (
     Mixer,
     MoE,
     Norm,
+    SharedTransformer,
 )
 from ..errors import FactError
 
@@ -28,6 +30,14 @@ from ..errors import FactError
 def count_block(block: Mixer | FFN, hidden_size: int) -> dict[str, int]:
     """Count the parameters of a block by component."""
     match block:
+        case Attention(query_experts=int()):
+            return {
+                "attention": count_attention(block, hidden_size),
+                "experts": count_query_experts(block, block.query_experts or 0, hidden_size),
+                "router": count_projection(hidden_size, block.query_experts or 0),
+            }
+        case Attention(transformer=SharedTransformer()):
+            return count_own_transformer(block, hidden_size)
         case Attention():
             return {"attention": count_attention(block, hidden_size)}
         case LatentAttention():
@@ -43,6 +53,7 @@ def count_block(block: Mixer | FFN, hidden_size: int) -> dict[str, int]:
                 "experts": block.experts * count_expert(block, hidden_size),
                 "router": count_router(block, hidden_size),
                 "shared_experts": count_shared_experts(block, hidden_size),
+                "mlp": hidden_size * block.output_bias,
                 "latent_projections": 2 * hidden_size * (block.latent_width or 0),
             }
 
@@ -76,6 +87,9 @@ def count_attention(mixer: Attention, hidden_size: int) -> int:
     if mixer.kv_from or mixer.values_from_keys:
         values = 0
     inputs = queries + keys + values
+    if mixer.query_experts:
+        bias = hidden_size * mixer.output_bias
+        return count_projection(hidden_size, keys + values, mixer.qkv_bias) + bias
     if mixer.gate == "elementwise":  # part of the queries' matrix, with a bias if they have one
         inputs += queries
     outputs = mixer.heads * mixer.v_head_dim
@@ -94,12 +108,62 @@ def count_attention(mixer: Attention, hidden_size: int) -> int:
         total += 4 * mixer.head_dim
     if mixer.block_index:
         total += _count_block_index(mixer.block_index, hidden_size)
+    if mixer.relative:
+        width = mixer.relative.width
+        total += count_projection(hidden_size, mixer.heads * width)
+        total += width * mixer.relative.extent
+    if mixer.kv_conv:
+        total += mixer.kv_conv * (keys + values)
+    if mixer.conv_kernels:
+        channels, (first, second) = queries + keys, mixer.conv_kernels
+        total += channels * (first + 1)
+        total += channels * (second * mixer.head_dim + 1)
+    if mixer.dynamic_mask:
+        total += mixer.kv_heads + count_projection(values, mixer.kv_heads, mixer.qkv_bias)
     return total
+
+
+def count_own_transformer(mixer: Attention, hidden_size: int) -> dict[str, int]:
+    """Count what a layer has of its own in a shared Transformer layer (modeling_zamba2)."""
+    shared = mixer.transformer
+    assert shared
+    attention = count_projection(hidden_size, hidden_size)
+    mlp = 0
+    if shared.adapter_rank:
+        rank, inputs = shared.adapter_rank, 2 * hidden_size
+        mlp = rank * (hidden_size + 2 * shared.ffn.width)
+        if shared.attention_adapters:
+            attention += 3 * rank * (inputs + inputs)
+    return {"attention": attention, "mlp": mlp}
+
+
+def count_shared_transformer(mixer: Attention, hidden_size: int) -> dict[str, int]:
+    """Count what layers share of a Transformer layer, by component; nothing for other attention."""
+    shared = mixer.transformer
+    if shared is None:
+        return {}
+    queries = mixer.heads * mixer.head_dim
+    keys_and_values = mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim)
+    inputs = count_projection(2 * hidden_size, queries + keys_and_values)
+    output = count_projection(mixer.heads * mixer.v_head_dim, hidden_size)
+    return {
+        "attention": inputs + output,
+        "mlp": count_dense(shared.ffn, hidden_size),
+        "norms": 3 * hidden_size,
+    }
+
+
+def count_query_experts(mixer: Attention, experts: int, hidden_size: int) -> int:
+    """Count the query and output matrices of so many experts of attention (modeling_jetmoe)."""
+    width = mixer.kv_heads * mixer.head_dim
+    return experts * 2 * count_projection(hidden_size, width)
 
 
 def _count_qk_norm(mixer: Attention, queries: int, keys: int) -> int:
     """Count the weights of the norms of queries and keys."""
     norm = mixer.qk_norm
+    if norm is not None and norm.key_scale:
+        return mixer.kv_heads
     if norm is None or not norm.weight:
         return 0
     per_width = 2 if norm.bias else 1  # weight, and bias
@@ -140,6 +204,8 @@ def count_latent_attention(mixer: LatentAttention, hidden_size: int) -> int:
             count_projection(outputs, hidden_size, mixer.bias),  # o
         ]
     )
+    if mixer.rope_norm:
+        total += rope_dim
     if mixer.gate == "head":
         total += count_projection(hidden_size, mixer.heads)
     if mixer.gate == "elementwise":
@@ -445,7 +511,7 @@ def count_dense(ffn: Dense, hidden_size: int) -> int:
     if ffn.channel_mix:  # the gate of the output, and two mixes with the token before
         total += count_projection(hidden_size, hidden_size)
         total += 2 * hidden_size
-    return total + ffn.activation_numbers
+    return total + ffn.activation_numbers + ffn.learned_scale
 
 
 def count_expert(moe: MoE, hidden_size: int) -> int:
@@ -461,7 +527,17 @@ def count_router(moe: MoE, hidden_size: int) -> int:
     """Count a router: its matrix, vectors of one value an expert, input scale, token table."""
     router = moe.router
     choices = moe.experts + moe.zero_experts
-    total = count_projection(hidden_size, choices, router.bias)
+    rows = choices
+    if router.scores_shared:
+        rows += moe.shared_experts
+    if router.product_keys:
+        rows = 2 * isqrt(choices)
+    total = count_projection(hidden_size, rows, router.bias)
+    if router.hidden_width:
+        total = _count_router_mlp(router.hidden_width, rows, hidden_size)
+    if router.carries_state:
+        total += router.hidden_width or 0
+    total += router.learned_scale
     if router.selection_bias:
         total += choices
     if router.expert_scale:
@@ -473,14 +549,27 @@ def count_router(moe: MoE, hidden_size: int) -> int:
     return total
 
 
+def _count_router_mlp(width: int, choices: int, hidden_size: int) -> int:
+    """Count a router that is an MLP with a norm (modeling_zaya)."""
+    return sum(
+        [
+            count_projection(hidden_size, width, bias=True),
+            width,  # norm
+            2 * count_projection(width, width, bias=True),
+            count_projection(width, choices),
+        ]
+    )
+
+
 def count_shared_experts(moe: MoE, hidden_size: int) -> int:
     """Count the shared experts, together one MLP, and their gate."""
     if not moe.shared_width:
         return 0
+    gated = moe.gated if moe.shared_gated is None else moe.shared_gated
     shared = Dense(
         width=moe.shared_width,
         activation=moe.activation,
-        gated=moe.gated,
+        gated=gated,
         bias=moe.shared_bias,
     )
     total = count_dense(shared, hidden_size)

@@ -14,7 +14,7 @@ from math import ceil
 from typing import Any
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.layers import layers_by_mixer, mixer_names, used_mixers
+from ..architecture.layers import mixer_names, runs_by_mixer, used_mixers
 from ..architecture.schema import Architecture
 from .cache_layouts import cache_parts, mixer_cache_parts
 from .cache_parts import FIXED_ROLES, CachePart, Convention, Role
@@ -217,7 +217,7 @@ def compute_cache(a: Architecture, convention: Convention | None = None) -> Cach
     engine = engine_of(convention.engine)
     engine.check_dtype(convention.dtype)
     engine.check_dtype(convention.values_dtype)
-    layers = layers_by_mixer(a)
+    layers = runs_by_mixer(a)
     groups: list[CacheGroup] = []
     for name in a.mixers:
         if layers[name]:
@@ -241,7 +241,7 @@ def list_layer_parts(
     engine.check_dtype(convention.dtype)
     engine.check_dtype(convention.values_dtype)
     parts_of: dict[str, tuple[CachePart, ...]] = {}
-    kinds = list(a.layers)
+    kinds = [kind for kind in a.layers for _ in range(a.layer_kinds[kind].runs)]
     if drafted_layers and a.mtp is not None and a.mtp.layer_kind is not None:
         kinds += [a.mtp.layer_kind] * drafted_layers
     layers: list[LayerParts] = []

@@ -48,7 +48,7 @@ def mixer_cache_parts(a: Architecture, mixer: Mixer, convention: Convention) -> 
         case Attention():
             return list(attention_cache_parts(a, mixer, convention))
         case LatentAttention():
-            return list(latent_attention_parts(mixer, convention))
+            return list(latent_attention_parts(a, mixer, convention))
         case CompressedAttention():
             return list(compressed_attention_parts(mixer, convention))
         case LinearAttention():
@@ -82,6 +82,18 @@ def attention_cache_parts(
         yield engine.limit_to_window(a, mixer, part)
     else:
         yield CachePart("kv", dtype, entry, form=form)
+    if mixer.kv_conv:
+        channels = (mixer.kv_conv - 1) * mixer.kv_heads * (mixer.head_dim + mixer.v_head_dim)
+        channels += 2 * ((a.residual.conv_kernel or 1) - 1) * a.hidden_size  # of both blocks
+        size = row_bytes(channels, convention.unquantised_dtype) or 0
+        yield CachePart("conv", convention.unquantised_dtype, size, law="fixed", kind="ring")
+    if mixer.conv_kernels:
+        first, second = mixer.conv_kernels
+        columns = first + second - 2
+        channels = (mixer.heads + mixer.kv_heads) * mixer.head_dim
+        halves = mixer.kv_heads * mixer.v_head_dim // 2
+        size = row_bytes(columns * channels + halves, convention.unquantised_dtype) or 0
+        yield CachePart("conv", convention.unquantised_dtype, size, law="fixed", kind="ring")
     if mixer.block_index:
         # One key, not one for each of its heads (vllm, sglang: MiniMax M3).
         index_dtype = engine.block_index_dtype(convention)
@@ -89,7 +101,9 @@ def attention_cache_parts(
         yield CachePart("index", index_dtype, key_bytes, kind="latent")
 
 
-def latent_attention_parts(mixer: LatentAttention, convention: Convention) -> Iterator[CachePart]:
+def latent_attention_parts(
+    a: Architecture, mixer: LatentAttention, convention: Convention
+) -> Iterator[CachePart]:
     """Yield MLA's latent and rotary key, and the keys of a sparse indexer.
 
     One of each for all heads: no factor 2, no heads (vllm: v1/kv_cache_interface.py
@@ -103,6 +117,10 @@ def latent_attention_parts(mixer: LatentAttention, convention: Convention) -> It
     elif dtype in SPARSE_LAYOUTS and engine.has_sparse_layouts:
         raise ImpossiblePlan(f"{engine.name} has {dtype} for sparse attention alone")
     entry = latent_entry_bytes(mixer.kv_lora_rank, mixer.qk_rope_head_dim, dtype)
+    if mixer.window:
+        part = CachePart("kv", dtype, entry, kind="sliding_latent", form=(leads,))
+        yield engine.limit_to_window(a, mixer, part)
+        return
     yield CachePart("kv", dtype, entry, kind="latent", form=(leads,))
     if mixer.indexer:
         yield indexer_part(mixer.indexer, convention)

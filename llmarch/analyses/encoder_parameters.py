@@ -14,6 +14,7 @@ from ..architecture.schema import (
     Encoder,
     FeatureEmbedding,
     Linear,
+    SpeechConformer,
     SpeechTower,
     Tower,
 )
@@ -38,6 +39,8 @@ def count_encoder(encoder: Encoder) -> int:
             return count_feature_embedding(encoder)
         case SpeechTower():
             return count_speech_tower(encoder)
+        case SpeechConformer():
+            return count_speech_conformer(encoder)
 
 
 def count_linears(linears: Iterable[Linear]) -> int:
@@ -72,12 +75,19 @@ def count_tower(tower: Tower) -> int:
     )
     if tower.class_token:
         total += width
+    if tower.relative_positions:
+        total += _count_relative_positions(tower)
+    if tower.neck:
+        width, norm = tower.neck, 2 * tower.neck
+        total += count_projection(tower.hidden_size, width) + norm
+        total += TAPS * count_projection(width, width) + norm
     if tower.tile_layouts:
         total += _count_tiles(tower)
     if tower.pooling_head:
         total += _count_pooling_head(tower)
     if tower.standardized:
         total += 2 * width  # mean and scale
+    total += tower.separators * width
     if tower.newline:
         total += tower.projector[-1].outputs
     return total
@@ -110,6 +120,16 @@ def _count_tower_layer(tower: Tower) -> int:
 
 def _has_output_bias(tower: Tower) -> bool:
     return tower.attention_bias if tower.output_bias is None else tower.output_bias
+
+
+def _count_relative_positions(tower: Tower) -> int:
+    """Count the vectors for distances of patches, 2 · side − 1 for each axis."""
+    image, window = (tower.image_size or 0), (tower.window or 0)
+    sides = [
+        (image if window == 0 or i in tower.full_layers else window) // tower.patch_size
+        for i in range(tower.layers)
+    ]
+    return sum(2 * (2 * side - 1) * tower.head_dim for side in sides)
 
 
 def _count_tiles(tower: Tower) -> int:
@@ -222,6 +242,41 @@ def count_speech_tower(tower: SpeechTower) -> int:
             2 * sum(tower.projector_norms),
         ]
     )
+
+
+def count_speech_conformer(t: SpeechConformer) -> int:
+    """Count an audio encoder of gated Conformer layers (modeling_phi4_multimodal)."""
+    channels = t.subsampling
+    pair = TAPS * channels + channels + count_projection(channels, channels, bias=True)
+    return sum(
+        [
+            2 * t.mel_bins,  # mean, inverse deviation
+            TAPS * count_projection(1, channels) + channels,
+            (t.halvings - 1) * pair,
+            count_linears([t.subsampled]),
+            t.buckets * t.heads,
+            t.layers * _count_gated_layer(t),
+            2 * count_linears(t.projector),
+        ]
+    )
+
+
+def _count_gated_layer(t: SpeechConformer) -> int:
+    """Count two half FFNs, attention and a gated convolution, with five norms."""
+    width, norm = t.hidden_size, count_norm(t.norm, t.hidden_size)
+    ffn = count_projection(width, 2 * t.width, True) + count_projection(t.width, width, True)
+    deep = t.multiplier * width
+    convolution = sum(
+        [
+            count_projection(width, 2 * t.gate_channels, bias=True),
+            2 * t.gate_channels,
+            deep * (t.conv_kernel + 1),
+            count_projection(deep, t.separable_channels, bias=True),
+            count_projection(width, t.gate_channels, bias=True),
+        ]
+    )
+    attention = 4 * count_projection(width, width, bias=True)
+    return 2 * ffn + attention + convolution + 5 * norm
 
 
 # --- convolutional image encoders ---------------------------------------------------------------

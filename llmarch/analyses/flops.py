@@ -24,7 +24,7 @@ from ..architecture.schema import (
     MoE,
 )
 from .block_parameters import count_expert
-from .parameters import count_head, count_parameters
+from .parameters import count_head, count_parameters, count_repeated
 
 WITHOUT_PRODUCTS = frozenset({"embedding", "per_layer_embedding", "norms", "layer_scales", "other"})
 """Components that are looked up or scale the stream."""
@@ -86,6 +86,9 @@ def weight_flops(a: Architecture) -> dict[str, int]:
     for component, n in count_parameters(a).active_by_component.items():
         if component not in WITHOUT_PRODUCTS:
             flops[component] = 2 * n
+    for component, n in count_repeated(a).items():
+        if component not in WITHOUT_PRODUCTS:
+            flops[component] = flops.get(component, 0) + 2 * n
     if a.embedding.tied and a.head.predicts_tokens:
         flops["head"] = flops.get("head", 0) + 2 * a.vocab_size * a.embedding_width
     return flops
@@ -103,10 +106,11 @@ def sum_over_mixers(a: Architecture, count: Callable[[Mixer], dict[str, int]]) -
 
 
 def iterate_blocks(a: Architecture) -> Iterator[tuple[Mixer | FFN, int]]:
-    """Yield each block of each kind of layer, with the number of layers of that kind."""
+    """Yield each block of each kind of layer, with how often layers of that kind run."""
     for kind, layers in Counter(a.layers).items():
+        runs = layers * a.layer_kinds[kind].runs
         for block in a.blocks_of(kind):
-            yield block, layers
+            yield block, runs
 
 
 # --- what a mixer does with its cache or state --------------------------------------------------
@@ -128,6 +132,8 @@ def mixer_flops_per_token(mixer: Mixer, context: int, absorbed: bool) -> dict[st
             keys = context
             if mixer.indexer:
                 keys = min(context, mixer.indexer.top_k)
+            if mixer.window:
+                keys = min(context, mixer.window)
             return _score_flops(
                 latent_pair_flops(mixer, absorbed) * keys, indexer_pair_flops(mixer) * context
             )
@@ -162,6 +168,8 @@ def mixer_prefill_flops(mixer: Mixer, tokens: int) -> dict[str, int]:
             keys = contexts
             if mixer.indexer:
                 keys = sum_clipped(tokens, most=mixer.indexer.top_k)
+            if mixer.window:
+                keys = sum_clipped(tokens, most=mixer.window)
             return _score_flops(
                 latent_pair_flops(mixer, absorbed=False) * keys,
                 indexer_pair_flops(mixer) * contexts,

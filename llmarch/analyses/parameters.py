@@ -14,8 +14,15 @@ from collections import Counter
 from math import prod
 
 from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Architecture, MoE, Residual
-from .block_parameters import count_block, count_expert, count_norm, count_projection
+from ..architecture.schema import Architecture, Attention, MoE, Residual
+from .block_parameters import (
+    count_block,
+    count_expert,
+    count_norm,
+    count_projection,
+    count_query_experts,
+    count_shared_transformer,
+)
 from .encoder_parameters import count_encoder
 
 
@@ -83,6 +90,7 @@ def _count_vocabulary_and_norms(a: Architecture) -> Counter[str]:
         head=count_head(a, a.embedding.tied),
         norms=norms,
         norm_gates=gates,
+        layer_scales=2 * a.embedding.affine * a.hidden_size,
     )
     if a.embedding.width:  # into the stream, and from it to the head
         counts["embedding_projections"] = 2 * count_projection(a.embedding.width, a.hidden_size)
@@ -131,10 +139,43 @@ def _count_outside_layers(a: Architecture) -> Counter[str]:
         norm = per_layer.width
         counts["per_layer_embedding"] = per_layer.vocab_size * channels
         counts["per_layer_projection"] = count_projection(a.hidden_size, channels) + norm
-    counts["residual"] = _count_residual(a.residual, a.hidden_size)
+    for kind in set(a.layers):
+        counts["layer_scales"] += a.layer_kinds[kind].initial_state * a.hidden_size
+    for name in _used_mixers(a):
+        mixer = a.mixers[name]
+        if isinstance(mixer, Attention):
+            counts.update(count_shared_transformer(mixer, a.hidden_size))
+    counts["residual"] += _count_residual(a.residual, a.hidden_size)
     for other in a.other.values():
         counts["other"] += other.count * prod(other.shape)
     return counts
+
+
+def _used_mixers(a: Architecture) -> dict[str, int]:
+    """Return by name the mixers that layers have, with the number of these layers."""
+    found: Counter[str] = Counter()
+    for kind, layers in Counter(a.layers).items():
+        for step in a.layer_kinds[kind].steps:
+            for branch in step.branches:
+                group, _, name = branch.block.partition(".")
+                if group == "mixers":
+                    found[name] += layers
+    return found
+
+
+def count_repeated(a: Architecture) -> dict[str, int]:
+    """Count by component the shared weights that a token meets again, after the first time."""
+    counts: Counter[str] = Counter()
+    for kind, layers in Counter(a.layers).items():
+        further = layers * (a.layer_kinds[kind].runs - 1)
+        for component, n in count_layer(a, kind).items():
+            counts[component] += further * n
+    for name, layers in _used_mixers(a).items():
+        mixer = a.mixers[name]
+        if isinstance(mixer, Attention):
+            for component, n in count_shared_transformer(mixer, a.hidden_size).items():
+                counts[component] += (layers - 1) * n
+    return dict(+counts)
 
 
 def _count_active_experts(a: Architecture, kind: str) -> int:
@@ -143,6 +184,9 @@ def _count_active_experts(a: Architecture, kind: str) -> int:
     for block in a.blocks_of(kind):
         if isinstance(block, MoE):
             total += block.active * count_expert(block, a.hidden_size)
+        if isinstance(block, Attention) and block.query_experts:
+            chosen = block.heads // block.kv_heads
+            total += count_query_experts(block, chosen, a.hidden_size)
     return total
 
 
@@ -155,6 +199,9 @@ def count_layer(a: Architecture, kind: str) -> Counter[str]:
             norms += [branch.pre_norm, branch.post_norm]
             counts.update(count_block(a.block(branch.block), a.hidden_size))
             counts["layer_scales"] += branch.learned_gate
+            counts["residual"] += (a.residual.conv_kernel or 0) * a.hidden_size
+        vectors = step.learned_skip + 4 * step.affine
+        counts["layer_scales"] += vectors * a.hidden_size
         counts["norms"] += _count_norms(a, norms)
         counts["norm_gates"] += _count_norm_gates(a, norms)
         counts["residual"] += count_hyper_connection(a.residual, a.hidden_size)

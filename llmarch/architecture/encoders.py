@@ -91,6 +91,9 @@ class Tower(Strict):
     qk_norm_whole: bool = False
     """Whether queries and keys have an RMSNorm over all heads together, with weights [heads ·
     head_dim] (InternViT)."""
+    separators: int = 0
+    """Number of learned vectors [hidden] that end rows of features and part an image's views (Phi-4
+    multimodal)."""
     newline: bool = False
     """Whether a learned vector, as wide as the decoder, ends each row of an image's features
     (LLaVA-NeXT)."""
@@ -117,6 +120,12 @@ class Tower(Strict):
     """Whether features are standardised with a stored mean [hidden] and scale [hidden]."""
     tokens: int | None = None
     """How many tokens an image becomes, at most. None: it follows from the size of the image."""
+    relative_positions: bool = False
+    """Whether each layer has learned vectors for the distances of patches in rows and in columns
+    [2 · side − 1, head_dim] each (SAM): of a window, or of the whole image in `full_layers`."""
+    neck: int | None = None
+    """Channels that two convolutions after the layers reduce features to, 1 × 1 and 3 × 3, each
+    with a LayerNorm behind it (SAM). None: no neck."""
     global_layers: int = 0
     """Further layers of the same form, after the others and the norm behind them, each with two
     learned numbers whose tanh multiplies the outputs of attention and feed-forward block (Llama 3.2
@@ -298,4 +307,60 @@ class SpeechTower(Strict):
     """Widths of the projector's LayerNorms, each with weight and bias. Empty: none."""
 
 
-Encoder = Union[Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower]
+@frozen(kw_only=True)
+class SpeechConformer(Strict):
+    """An audio encoder of gated Conformer layers (Phi-4 multimodal), and its two projectors.
+
+    All matrices and norms have biases; norms are LayerNorms.
+
+    - a stored mean and inverse deviation of each mel bin
+    - convolutions 3 × 3 with stride 2: one from the input to `subsampling` channels, then pairs of
+      a depthwise and a 1 × 1 one, and a matrix to the encoder's width
+    - a learned bias of the scores by distance [buckets, heads] for all layers
+    - layers: half a gated FFN, attention, a gated convolution, half a gated FFN, a norm; one norm
+      before each
+    - convolution: [2 · gate_channels, hidden] with two further biases [gate_channels], depthwise
+      [multiplier · hidden, conv_kernel], [separable_channels, multiplier · hidden], and
+      [gate_channels, hidden]
+    """
+
+    kind: str
+    """Name of the encoder: the config's model_type."""
+    layers: int
+    """Number of layers."""
+    hidden_size: int
+    """Width of the encoder's residual stream."""
+    heads: int
+    """Number of attention heads, each of hidden_size / heads dims."""
+    width: int
+    """Intermediate size of both feed-forward blocks of a layer."""
+    activation: str
+    """Activation of the feed-forward blocks, as in `Dense.activation`."""
+    norm: Norm
+    """Kind of the encoder's norms."""
+    mel_bins: int
+    """Frequencies of the input."""
+    subsampling: int
+    """Channels of the convolutions at the input."""
+    halvings: int
+    """How often the input is halved in time and frequency."""
+    subsampled: Linear
+    """Matrix from the convolutions' output to the encoder's width."""
+    buckets: int
+    """Rows of the bias by distance."""
+    gate_channels: int
+    """Channels behind the gate of the convolution in each layer."""
+    separable_channels: int
+    """Channels behind its depthwise part."""
+    multiplier: int
+    """Channels of the depthwise convolution for each channel of its input."""
+    conv_kernel: int
+    """Width in frames of the depthwise convolution."""
+    projector: tuple[Linear, ...] = ()
+    """Matrices from the encoder's features to the decoder's width, in order. There are two sets of
+    them: for sounds alone, and for sounds beside images."""
+    projector_activation: str | None = None
+    """Activation between the projector's matrices. None: none, or a single matrix."""
+
+
+Encoder = Union[Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower, SpeechConformer]

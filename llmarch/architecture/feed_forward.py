@@ -44,6 +44,8 @@ class Dense(Strict):
     """Constant factor of the gate before its activation (Falcon-H1)."""
     inner_norm: bool = False
     """Whether an RMSNorm with weights [width] is on the input of the down projection (BitNet)."""
+    learned_scale: bool = False
+    """Whether the output is multiplied by one learned number (Inkling)."""
     activation_numbers: int = 0
     """Stored numbers of the activation: 4 of `xielu`, two slopes of which are learned. 0: none."""
     channel_mix: bool = False
@@ -87,6 +89,21 @@ class Router(Strict):
     """Constant factor of the weights, after they are normalised."""
     softcap: float | None = None
     """Soft cap of the logits before scoring: c · tanh(logit / c). None: no cap."""
+    learned_scale: bool = False
+    """Whether all weights are multiplied by one learned number (Inkling)."""
+    scores_shared: bool = False
+    """Whether the matrix has a row for each shared expert too, whose weights are normalised with
+    those of the chosen experts (Inkling)."""
+    hidden_width: int | None = None
+    """Width of a router that is an MLP (ZAYA): a matrix [hidden_width, hidden] with a bias, an
+    RMSNorm [hidden_width], two matrices [hidden_width, hidden_width] with biases, GELU behind each,
+    and the matrix of choices [choices, hidden_width]. None: one matrix."""
+    carries_state: bool = False
+    """Whether the first output of an MLP router is added in the router of the next layer, times a
+    learned vector [hidden_width], which this router has for the layer before it."""
+    product_keys: bool = False
+    """Whether an expert is a pair of keys (product keys, Doge): the matrix is [2 · floor(sqrt(
+    experts)), hidden], and the score of a pair is the sum of the logits of its two keys."""
     selection_bias: bool = False
     """Whether a stored number for each expert [experts] is added to the scores for the choice only,
     not to the weights; to the logits if the choice is by these. It balances the load without a
@@ -145,6 +162,8 @@ class MoE(Strict):
     """Steepness of the activation, as in `Dense.alpha`. None: the activation as it is named."""
     up_offset: int = 0
     """Constant added to up, as in `Dense.up_offset`."""
+    output_bias: bool = False
+    """Whether a learned vector [hidden] is added to the sum of the experts (JetMoe)."""
     shared_experts: int = 0
     """Number of shared experts, which serve every token. 0: none."""
     shared_width: int = 0
@@ -152,6 +171,9 @@ class MoE(Strict):
     shared_gate: bool = False
     """Whether the shared experts' output is multiplied by a sigmoid gate, from a matrix [1,
     hidden]."""
+    shared_gated: bool | None = None
+    """Whether the shared experts have a gate matrix, where it is not as `gated` (Doge). None: it
+    is."""
     shared_bias: bool = False
     """Whether the matrices of the shared experts have biases."""
     shared_clamp: float | None = None
@@ -160,9 +182,11 @@ class MoE(Strict):
     """Width that the stream is projected to for the routed experts [latent_width, hidden]; their
     sum is projected back [hidden, latent_width]. Router and shared experts read the stream itself.
     None: experts work on the stream."""
+    zero_returns: Literal["input", "nothing"] = "input"
+    """What a choice of the router returns that has no expert: its `input` (LongCat), or `nothing`,
+    so that the token skips the block (ZAYA). Without effect where there are no `zero_experts`."""
     zero_experts: int = 0
-    """Number of further choices of the router that return their input and have no weights
-    (LongCat)."""
+    """Number of further choices of the router that have no weights; see `zero_returns`."""
     router: Router
     """How the experts of a token are chosen and weighted."""
 

@@ -69,6 +69,7 @@ IMPLIED: Mapping[tuple[type, str], Callable[[Any], Any]] = {
     (Dense, "sparsity"): lambda f: 0.0,
     (Rope, "span"): lambda rope: rope.rotary_dim,
     (Tower, "kv_heads"): lambda tower: tower.heads,
+    (MoE, "shared_gated"): lambda moe: moe.gated,
     (Tower, "output_bias"): lambda tower: tower.attention_bias,
     (Tower, "features"): lambda tower: (tower.layers,),
 }

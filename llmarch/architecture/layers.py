@@ -45,6 +45,18 @@ def layers_by_mixer(a: Architecture) -> Counter[str]:
     return counts
 
 
+def runs_by_mixer(a: Architecture) -> Counter[str]:
+    """Return how often layers run each mixer for a token, by name.
+
+    That is the number of layers, unless some run several times.
+    """
+    counts: Counter[str] = Counter()
+    for kind, layers in Counter(a.layers).items():
+        for name in mixer_names(a, kind):
+            counts[name] += layers * a.layer_kinds[kind].runs
+    return counts
+
+
 def used_mixers(a: Architecture) -> dict[str, Mixer]:
     """Return the mixers that layers use by name, in the order of their first use."""
     return {name: a.mixers[name] for name in layers_by_mixer(a)}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, Union
 
+from .feed_forward import Dense
 from .frozen import Strict, frozen
 from .primitives import Rope
 
@@ -31,6 +32,8 @@ class QKNorm(Strict):
     """Constant added to the weight, as in `Norm.offset`: 1 multiplies by (1 + weight)."""
     weight: bool = True
     """Whether the two norms have learned weights. False: normalise only, no tensors."""
+    key_scale: bool = False
+    """Whether keys are multiplied by a learned number for each KV head [kv_heads] (ZAYA)."""
     after_rope: bool = False
     """Whether queries and keys are normalised after the rotation (Llama 4) instead of before it."""
 
@@ -51,6 +54,9 @@ class QueryScaling(Strict):
     power: bool = False
     """Whether the factor is a power instead: (1 + (position + shift) / original_context)^beta
     (Beam)."""
+    smooth: bool = False
+    """Whether the factor is 1 + beta · ln(max(1, (position + shift) / original_context)) instead
+    (Inkling)."""
 
 
 @frozen(kw_only=True)
@@ -101,6 +107,43 @@ class BlockIndex(Strict):
     """How many of the latest blocks are always among those that are read."""
     norm_offset: int = 0
     """Constant added to the weights of its norms, as in `Norm.offset`."""
+
+
+@frozen(kw_only=True)
+class RelativeLogits(Strict):
+    """A learned bias of the scores by distance (Inkling), mixed by each query for itself.
+
+    - a matrix of mixtures [heads · width, hidden]
+    - profiles over the distance [width, extent], which all heads share
+    """
+
+    width: int
+    """Number of profiles that each query mixes."""
+    extent: int
+    """Tokens back to which the bias reaches; farther scores have none."""
+
+
+@frozen(kw_only=True)
+class SharedTransformer(Strict):
+    """What makes a mixer a whole Transformer layer that several layers share (Zamba).
+
+    - its input is the stream beside the token embedding [2 · hidden], normed by an RMSNorm
+      [2 · hidden], so that queries, keys and values have inputs of that width
+    - an RMSNorm [hidden] and the feed-forward block follow the attention
+    - a matrix [hidden, hidden] of each layer's own is behind it
+
+    The layers that name the same mixer have its weights in common, which are stored once, but for
+    that matrix and the adapters.
+    """
+
+    ffn: Dense
+    """Feed-forward block behind the attention."""
+    adapter_rank: int | None = None
+    """Rank of each layer's own adapter beside the gate and up projections [rank, hidden] and [2 ·
+    width, rank] (Zamba2). None: no adapters."""
+    attention_adapters: bool = False
+    """Whether each layer has such adapters beside queries, keys and values too [rank, 2 · hidden]
+    and [2 · hidden, rank]."""
 
 
 @frozen(kw_only=True)
@@ -162,6 +205,29 @@ class Attention(Strict):
     """Differential attention: the second half of the heads is subtracted from the first, times a
     factor of each layer from four learned vectors [head_dim], and each pair of heads is normed
     without weights (DiffLlama)."""
+    relative: RelativeLogits | None = None
+    """Bias of the scores by distance that each query mixes. None: none."""
+    kv_conv: int | None = None
+    """Width in tokens of causal depthwise convolutions without bias over keys and over values
+    [kv_heads · head_dim, 1, kv_conv], each added to what it reads (Inkling). None: none."""
+    transformer: SharedTransformer | None = None
+    """What stands around the attention where the mixer is a whole Transformer layer that several
+    layers share (Zamba). None: attention alone, and each layer has its own."""
+    conv_kernels: tuple[int, int] | None = None
+    """Compressed convolutional attention (ZAYA): widths in tokens of two causal convolutions over
+    queries and keys, C = (heads + kv_heads) · head_dim channels, depthwise [C, 1, width] and within
+    each head [C, head_dim, width], both with a bias. The mean of a query and its key is added to
+    both behind them. Half of each value comes from the token before. None: none."""
+    dynamic_mask: int | None = None
+    """Dynamic mask (Doge): how many keys a query reads at most, by a score of their values. With
+    learned numbers A [kv_heads] and a matrix [kv_heads, kv_heads · v_head_dim], which has a bias if
+    the projections have, the score exp(A · softplus(matrix · values)) of each KV head is added to
+    its attention scores. None: no mask."""
+    query_experts: int | None = None
+    """Mixture of attention (JetMoe): number of experts, each with a query matrix [kv_heads ·
+    head_dim, hidden] and an output matrix [hidden, kv_heads · head_dim]. A router [query_experts,
+    hidden] chooses heads / kv_heads of them for a token; a softmax over the chosen weighs their
+    outputs. None: one query and one output matrix."""
     clip: float | None = None
     """Bound of queries, keys and values: each element is clamped to ±clip. None: not clamped."""
     sees_ahead: Literal["vision", "prefix"] | None = None
@@ -254,6 +320,11 @@ class LatentAttention(Strict):
       K2)
 
     None: no gate."""
+    window: int | None = None
+    """Length of the sliding window in tokens, as in `Attention.window` (dots3). None: no window."""
+    rope_norm: bool = False
+    """Whether the rotary key of dots3 has an RMSNorm with weights [qk_rope_head_dim], before
+    RoPE."""
     sinks: bool = False
     """Whether each head has a learned logit [heads] that joins the softmax and has no value
     (attention sink), as in `Attention.sinks`."""

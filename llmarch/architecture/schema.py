@@ -27,6 +27,7 @@ from .encoders import (
     Encoder,
     FeatureEmbedding,
     Linear,
+    SpeechConformer,
     SpeechTower,
     Tower,
 )
@@ -42,6 +43,8 @@ from .mixers import (
     Mixer,
     QKNorm,
     QueryScaling,
+    RelativeLogits,
+    SharedTransformer,
 )
 from .primitives import Norm, Rope, RopeScaling
 from .quantization import Quantization
@@ -79,11 +82,14 @@ __all__ = [
     "QKNorm",
     "Quantization",
     "QueryScaling",
+    "RelativeLogits",
     "Residual",
     "Rope",
     "RopeScaling",
     "Router",
     "Severity",
+    "SharedTransformer",
+    "SpeechConformer",
     "SpeechTower",
     "Step",
     "Tower",
@@ -144,6 +150,14 @@ class Step(Strict):
     takes the stream's place (`after_norm`: MiniMax-01 and M1)."""
     skip_scale: float = 1.0
     """Constant factor of what the branches are added to."""
+    feeds_next: bool = False
+    """Whether the sum of the branches is added to the input of the next step alone, before its
+    norm, and not to the stream (Zamba)."""
+    affine: bool = False
+    """Whether the sum of the branches and what it is added to each get a learned vector added and
+    are then multiplied by another [hidden] (ZAYA)."""
+    learned_skip: bool = False
+    """Whether what the branches are added to is multiplied by a learned vector [hidden] (Doge)."""
 
 
 @frozen(kw_only=True)
@@ -152,6 +166,13 @@ class LayerKind(Strict):
 
     steps: tuple[Step, ...]
     """Steps in order: in most models a mixer, then a feed-forward block."""
+    runs: int = 1
+    """How often the layers of this kind run for a token, each time with keys and values of their
+    own. More than 1 (HRM): there are two stacks, each of one kind. The first one runs so often on
+    the sum of its own state and that of the second, which then runs on the sum of both states; that
+    is repeated until the second has had all its runs. A norm is behind each run."""
+    initial_state: bool = False
+    """Whether the state of these layers begins as a learned vector [hidden] (HRM)."""
     learned_scale: bool = False
     """Whether the stream is multiplied by one learned number at the end of the layer (Gemma 4)."""
 
@@ -192,6 +213,9 @@ class Embedding(Strict):
     """Width of the table, where it is not that of the stream (OPT 350M): [vocab_size, width], with
     a matrix [hidden_size, width] after it and one [width, hidden_size] before the head, which is
     [vocab_size, width] too. None: hidden_size, and no such matrices."""
+    affine: bool = False
+    """Whether a learned vector [hidden] is added to the embedding, and another multiplies it
+    (ZAYA)."""
     extra_rows: int = 0
     """Rows of the table beyond the vocabulary: tokens that are read and never predicted, for which
     the head has no rows. 0: none."""
@@ -324,6 +348,10 @@ class Residual(Strict):
     (Hy4), so that the matrix is [2n, n · hidden] with two scales, and there are no iterations."""
     write_scale: float = 2.0
     """`hyper` only: factor of the sigmoids with which a step's output is added to each stream."""
+    conv_kernel: int | None = None
+    """Width in tokens of a causal depthwise convolution without bias over each block's output
+    [hidden, 1, conv_kernel], added to what it reads before the addition to the stream (Inkling).
+    None: none."""
     depth_scaled: bool = False
     """Whether additions are weighed by their number i in the model, counted from 2: the branch by
     1 / sqrt(i), what it is added to by sqrt((i − 1) / i) (Beam)."""

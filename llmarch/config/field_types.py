@@ -7,21 +7,23 @@ from __future__ import annotations
 
 USUAL_TYPES = {
     "b": """
-    add_cross_attention add_out_norm altup_correct_scale
+    add_bias_linear add_cross_attention add_out_norm altup_correct_scale
     apply_residual_connection_post_layernorm attention_bias attention_k_eq_v
     attention_out_bias attention_softmax_in_fp32 attn_temperature_tuning bias
-    block_auto_adjust_ff_dim conv_bias do_layer_norm_before enable_bias enable_moe_block
-    enable_moe_fp32_combine is_decoder kda_safe_gate layer_norm_elementwise_affine
-    learned_pos_emb linear_allow_neg_eigval lm_head_bias mlp_bias
-    moe_apply_router_weight_on_input moe_shared_expert_overlap multi_query
-    multimodal_projector_bias no_bias norm_reduction_force_float32 norm_topk_prob
-    output_router_logits projector_bias projector_use_layernorm qk_layernorm qkv_bias
-    reorder_and_upcast_attn rescale_prenorm_residual residual_in_fp32 return_last_states
+    block_auto_adjust_ff_dim chain_hidden_post_norm conv_bias do_layer_norm_before enable_bias
+    enable_moe_block enable_moe_fp32_combine is_decoder is_moe kda_safe_gate
+    layer_norm_elementwise_affine learned_pos_emb linear_allow_neg_eigval lm_head_bias
+    mamba_proj_bias mlp_bias moe_apply_router_weight_on_input moe_shared_expert_overlap
+    mtp_hidden_states_first multi_query multimodal_projector_bias no_bias
+    norm_reduction_force_float32 norm_topk_prob output_router_logits prefix_lm projector_bias
+    projector_use_layernorm qk_layernorm qkv_bias reorder_and_upcast_attn
+    rescale_prenorm_residual residual_in_fp32 return_last_states
     scale_attention_softmax_in_fp32 scale_attn_by_inverse_layer_idx scale_attn_weights
-    scale_embedding slow_but_exact summary_proj_to_labels summary_use_proj tie_word_embeddings
-    use_associative_scan use_attention_gate use_bias use_cache use_conv_bias
-    use_double_wide_mlp use_expert_bias use_mamba_kernels use_mambapy use_parallel_residual
-    use_post_norm use_qk_norm use_qkv_bias use_sandwich_norm use_sliding_window
+    scale_embedding shared_expert_sink slow_but_exact summary_proj_to_labels summary_use_proj
+    tie_word_embeddings use_associative_scan use_attention_gate use_bias use_cache
+    use_conv_bias use_double_wide_mlp use_expert_bias use_long_context use_mamba_kernels
+    use_mambapy use_mem_eff_path use_mem_rope use_parallel_residual use_post_norm use_qk_norm
+    use_qkv_bias use_sandwich_norm use_shared_attention_adapter use_sliding_window
     """,
     "bdfil": """
     full_attention_interval layernorm_full_attention_beta layernorm_linear_attention_beta
@@ -41,7 +43,7 @@ USUAL_TYPES = {
     num_global_key_value_heads num_hash_layers sliding_window_size
     """,
     "bn": """
-    alibi mamba_conv_bias mamba_norm_before_gate mamba_proj_bias mamba_rms_norm mup_enabled
+    alibi mamba_conv_bias mamba_norm_before_gate mamba_rms_norm mup_enabled
     new_decoder_architecture parallel_attn projectors_bias rope_interleave
     use_bidirectional_attention
     """,
@@ -54,16 +56,17 @@ USUAL_TYPES = {
     vocabulary_map vq_config
     """,
     "f": """
-    adapter_layer_norm_eps altup_coef_clip attn_scale downsample_ratio embedding_fraction eps
-    ffn_proj_factor gate_soft_cap hc_eps hc_magnitude init_std initializer_range
-    input_jitter_noise kda_lower_bound layer_norm_eps layer_norm_epsilon learnable_sink_init
-    linear_a_log_max linear_a_log_min linear_dt_init_floor linear_dt_max linear_dt_min
-    logit_scale logits_soft_cap mixer_rms_eps moe_routed_scaling_factor
-    moe_router_logit_softcapping moe_router_scaling_factor norm_eps norm_epsilon
-    output_logit_soft_cap projection_layer_norm_eps projector_layernorm_eps qk_dim_factor
-    rms_norm_eps routed_scaling_factor router_aux_loss_coef router_jitter_noise
-    router_scaling_factor swiglu_alpha swiglu_limit time_step_floor time_step_max
-    time_step_min time_step_scale v_dim_factor w_init_variance_scale
+    adapter_layer_norm_eps altup_coef_clip attn_scale aux_loss_coef downsample_ratio
+    embedding_fraction eps ffn_proj_factor gate_soft_cap hc_eps hc_magnitude init_std
+    initializer_range input_jitter_noise kda_lower_bound layer_norm_eps layer_norm_epsilon
+    learnable_sink_init linear_a_log_max linear_a_log_min linear_dt_init_floor linear_dt_max
+    linear_dt_min log_scaling_alpha logit_scale logits_mup_width_multiplier logits_soft_cap
+    mixer_rms_eps moe_routed_scaling_factor moe_router_logit_softcapping
+    moe_router_scaling_factor norm_eps norm_epsilon output_logit_soft_cap
+    projection_layer_norm_eps projector_layernorm_eps qk_dim_factor rms_norm_eps
+    rms_norm_eps_moe_gate route_scale routed_scaling_factor router_aux_loss_coef
+    router_jitter_noise router_scaling_factor swiglu_alpha swiglu_limit time_step_floor
+    time_step_max time_step_min time_step_scale v_dim_factor w_init_variance_scale
     """,
     "fi": """
     activation_dropout attention_dropout attention_probs_dropout_prob attn_pdrop
@@ -82,41 +85,45 @@ USUAL_TYPES = {
     """,
     "fn": """
     attention_in_multiplier attention_out_multiplier attention_value_scale
-    attn_logit_softcapping clip_qkv embedding_initializer_range final_logit_softcapping
-    key_multiplier lambda_std_dev lm_head_multiplier moe_norm_min route_scale
+    attn_logit_softcapping clip_qkv embedding_initializer_range embedding_scale
+    final_logit_softcapping key_multiplier lambda_std_dev lm_head_multiplier moe_norm_min
     ssm_in_multiplier ssm_out_multiplier z_loss_coefficient
     """,
     "i": """
-    alignment_intermediate_size altup_active_idx altup_num_inputs attention_chunk_size
-    attention_heads attention_window_size attn_layer_offset attn_layer_period audio_chunk_size
-    audio_merge_size block_multiple_of block_size boi_token_index chunk_size context_length
-    conv1d_width conv_L_cache conv_kernel d_model decoder_sparse_step decoder_start_token_id
-    dff downsample_factor eoi_token_index expand expansion_ratio expert_ffn_hidden_size
-    expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
+    H_cycles L_cycles adapter_rank alignment_intermediate_size altup_active_idx
+    altup_num_inputs attention_chunk_size attention_heads attention_window_size
+    attn_layer_offset attn_layer_period audio_chunk_size audio_merge_size block_multiple_of
+    block_size boi_token_index cca_time0 cca_time1 chunk_size context_length conv1d_width
+    conv_L_cache conv_kernel conv_kernel_size d_model d_rel decoder_sparse_step
+    decoder_start_token_id dff downsample_factor eoi_token_index expand expansion_ratio
+    expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
     ffn_round_up_to_multiple_of first_k_dense_replace floor_scale gated_norm_rank
     global_attn_every_n_layers hc_mult hc_sinkhorn_iters head_dim hidden_size
     hidden_size_per_layer_input image_end_token_id image_seq_length image_start_token_id
     image_token_id image_token_index index_block_size index_head_dim index_local_blocks
     index_n_heads index_topk index_topk_blocks interleave_moe_layer_step
-    intermediate_multiple_size intermediate_size intermediate_size_mlp kv_lora_rank
-    laurel_rank layer_group_size linear_conv_kernel_dim linear_head_dim linear_key_head_dim
-    linear_num_heads linear_num_key_heads linear_num_value_heads linear_value_head_dim
-    mamba_d_conv mamba_d_state mamba_head_dim mamba_num_heads max_inference_chunksize
-    max_position_embeddings max_seq_len max_window_layers moe_intermediate_size
-    moe_num_experts moe_num_shared_experts moe_shared_expert_intermediate_size moe_top_k
-    moe_topk n_ctx n_embd n_group n_groups n_head n_heads n_layer n_layers n_positions
-    n_routed_experts n_shared_experts no_rope_layer_interval num_attention_groups
-    num_attention_heads num_codebooks num_dense_layers num_experts num_experts_per_tok
-    num_heads num_hidden_layers num_kv_shared_layers num_layers num_local_experts
-    num_mtp_layers num_nextn_predict_layers num_shared_experts o_groups o_lora_rank
-    original_max_position_embeddings prefix_dense_sliding_window_pattern projection_dim
-    projector_hidden_size qk_nope_head_dim qk_rope_head_dim query_pre_attn_scalar
-    rescale_every rotary_dim scale_factor share_expert_dim share_expert_dims
-    shared_expert_intermediate_size shared_intermediate_size short_conv_kernel_size
-    spatial_merge_size spatial_pool_stride ssm_state_size state_size topk_group v_head_dim
-    video_end_token_id video_seq_length video_start_token_id video_token_id video_token_index
-    vision_end_token_id vision_start_token_id vocab_size vocab_size_per_layer_input
-    window_size zero_expert_num
+    intermediate_multiple_size intermediate_size intermediate_size_mlp keep_window_size
+    kv_channels kv_lora_rank laurel_rank layer_group_size linear_conv_kernel_dim
+    linear_head_dim linear_key_head_dim linear_num_heads linear_num_key_heads
+    linear_num_value_heads linear_value_head_dim mamba_d_conv mamba_d_state mamba_expand
+    mamba_head_dim mamba_ngroups mamba_num_heads max_inference_chunksize
+    max_position_embeddings max_seq_len max_window_layers model_max_length
+    moe_intermediate_size moe_num_experts moe_num_shared_experts
+    moe_shared_expert_intermediate_size moe_top_k moe_topk n_ctx n_embd n_group n_groups
+    n_head n_heads n_layer n_layers n_mamba_heads n_positions n_routed_experts
+    n_shared_experts no_rope_layer_interval num_attention_groups num_attention_heads
+    num_codebooks num_dense_layers num_experts num_experts_per_tok num_heads num_hidden_layers
+    num_key_value_heads num_kv_shared_layers num_layers num_local_experts num_logits_to_keep
+    num_mem_blocks num_mtp_layers num_nextn_predict_layers num_shared_experts o_groups
+    o_lora_rank original_max_position_embeddings prefix_dense_sliding_window_pattern
+    projection_dim projector_hidden_size qk_nope_head_dim qk_rope_head_dim
+    query_pre_attn_scalar rel_extent rescale_every rotary_dim router_hidden_size scale_factor
+    sconv_kernel_size share_expert_dim share_expert_dims shared_expert_intermediate_size
+    shared_experts_intermediate_size shared_intermediate_size short_conv_kernel_size
+    spatial_merge_size spatial_pool_stride ssm_state_size state_size swa_head_dim
+    swa_num_attention_heads swa_num_key_value_heads topk_group v_head_dim video_end_token_id
+    video_seq_length video_start_token_id video_token_id video_token_index vision_end_token_id
+    vision_start_token_id vocab_size vocab_size_per_layer_input window_size zero_expert_num
     """,
     "il": """
     vision_feature_layer vision_feature_layers
@@ -125,16 +132,15 @@ USUAL_TYPES = {
     eos_token_id
     """,
     "in": """
-    attention_hidden_size audio_soft_tokens_per_image audio_token_id audio_vocab_size
-    boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim eoa_token_id
-    eoa_token_index eod_token_id eoi_token_id image_size lru_width mamba_chunk_size
-    mamba_d_ssm mamba_expand mamba_n_groups mamba_n_heads mm_tokens_per_image moe_k
-    moe_latent_size moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner
-    num_blocks num_channels num_key_value_heads num_kv_heads num_ln_in_parallel_attn
-    num_logits_to_keep num_sliding_attention_heads pad_token_id patch_size
-    prefix_dense_intermediate_size pretraining_tp projection_hidden_size q_lora_rank
-    qk_head_dim sep_token_id sliding_window top_k_experts vision_soft_tokens_per_image
-    word_embed_proj_dim
+    attention_head_dim attention_hidden_size audio_soft_tokens_per_image audio_token_id
+    audio_vocab_size boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim
+    eoa_token_id eoa_token_index eod_token_id eoi_token_id image_size log_scaling_n_floor
+    lru_width mamba_chunk_size mamba_d_ssm mamba_n_groups mamba_n_heads mm_tokens_per_image
+    moe_k moe_latent_size moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner
+    num_blocks num_channels num_kv_heads num_layers_per_stack num_ln_in_parallel_attn
+    num_sliding_attention_heads pad_token_id patch_size prefix_dense_intermediate_size
+    pretraining_tp projection_hidden_size q_lora_rank qk_head_dim sep_token_id sliding_window
+    top_k_experts unpadded_vocab_size vision_soft_tokens_per_image word_embed_proj_dim
     """,
     "ins": """
     mamba_d_head sliding_window_pattern
@@ -143,21 +149,22 @@ USUAL_TYPES = {
     mamba_dt_rank time_step_rank
     """,
     "ln": """
-    attention_types attn_layer_indices block_types full_attn_idxs image_grid_pinpoints
-    indexer_types layer_rope_theta layer_types layers_block_type mlp_layer_types
-    mlp_multipliers mlp_only_layers moe_layers mtp_layer_types mtp_layers_block_type
-    mtp_mlp_layer_types no_rope_layers num_attention_heads_per_layer ssm_multipliers
-    swiglu_limits swiglu_limits_shared time_step_limit
+    L_bp_cycles attention_types attn_layer_indices block_types full_attn_idxs
+    image_grid_pinpoints indexer_types layer_rope_theta layer_types layers_block_type
+    local_layer_ids mlp_layer_types mlp_multipliers mlp_only_layers moe_layers mtp_layer_types
+    mtp_layers_block_type mtp_local_layer_ids mtp_mlp_layer_types no_rope_layers
+    num_attention_heads_per_layer ssm_multipliers swiglu_limits swiglu_limits_shared
+    time_step_limit
     """,
     "ns": """
     activation pooling position_embedding_type summary_activation
     """,
     "s": """
     activation_function afn autocast_kernel_dtype chunkwise_kernel expert_selection_fn
-    hidden_act hidden_activation inference_state_dtype init_device mamba_hidden_act
-    mamba_ssm_cache_dtype mlp_hidden_act mode norm_type projector_hidden_act scoring_func
-    sequence_kernel shared_expert_combination_strategy spatial_pool_mode step_kernel
-    summary_type time_step_init_scheme topk_method vision_aspect_ratio
+    hidden_act hidden_activation hidden_mamba_act inference_state_dtype init_device
+    mamba_hidden_act mamba_ssm_cache_dtype mlp_hidden_act mode norm_type projector_hidden_act
+    scoring_func sequence_kernel shared_expert_combination_strategy spatial_pool_mode
+    step_kernel summary_type time_step_init_scheme topk_method vision_aspect_ratio
     vision_feature_select_strategy weight_mode
     """,
 }
@@ -169,27 +176,27 @@ FIELDS = {
     head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
     layer_types max_position_embeddings moe_intermediate_size mup_enabled num_attention_heads
     num_dense_layers num_experts=in num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads num_shared_experts=in output_router_logits pad_token_id rms_norm_eps
-    rope_parameters rope_scaling rope_theta route_scale sliding_window=i tie_word_embeddings
-    use_cache vocab_size
+    num_key_value_heads=in num_shared_experts=in output_router_logits pad_token_id
+    rms_norm_eps rope_parameters rope_scaling rope_theta route_scale=fn sliding_window=i
+    tie_word_embeddings use_cache vocab_size
     """,
     "apertus": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters
     rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "arcee": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
     rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "aria_text": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
     mlp_bias moe_num_experts moe_num_shared_experts moe_topk num_attention_heads
-    num_hidden_layers num_key_value_heads pad_token_id pretraining_tp rms_norm_eps
+    num_hidden_layers num_key_value_heads=in pad_token_id pretraining_tp rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "axk1": """
@@ -197,7 +204,7 @@ FIELDS = {
     id2label initializer_range intermediate_size kv_lora_rank label2id max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id pretraining_tp
+    num_key_value_heads num_local_experts output_router_logits pad_token_id pretraining_tp
     q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
     rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings topk_group
     use_cache v_head_dim vocab_size
@@ -208,7 +215,7 @@ FIELDS = {
     intermediate_size kv_lora_rank label2id layer_types max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group=in n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id q_lora_rank=i
+    num_key_value_heads num_local_experts output_router_logits pad_token_id q_lora_rank=i
     qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling
     routed_scaling_factor tie_word_embeddings topk_group=in use_cache v_head_dim vocab_size
     """,
@@ -223,7 +230,7 @@ FIELDS = {
     kda_lower_bound kda_safe_gate kv_lora_rank label2id layer_group_size layer_types
     max_position_embeddings mlp_layer_types moe_intermediate_size mtp_loss_scaling_factor
     n_group n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
-    num_hidden_layers num_key_value_heads num_local_experts num_mtp_layers
+    num_hidden_layers num_key_value_heads=in num_local_experts num_mtp_layers
     output_router_logits pad_token_id pretraining_tp qk_nope_head_dim qk_rope_head_dim
     rms_norm_eps rope_parameters rope_scaling rope_theta=fi routed_scaling_factor
     short_conv_kernel_size tie_word_embeddings topk_group use_cache v_head_dim vocab_size
@@ -232,17 +239,17 @@ FIELDS = {
     attention_bias attention_dropout=fin attn_layer_indices bos_token_id eos_token_id
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
     mamba_chunk_size mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_state=in
-    mamba_expand mamba_n_groups mamba_n_heads mamba_proj_bias max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads num_logits_to_keep pad_token_id
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings time_step_limit use_cache
-    vocab_size z_loss_coefficient
+    mamba_expand=in mamba_n_groups mamba_n_heads mamba_proj_bias=bn max_position_embeddings
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in
+    num_logits_to_keep=in pad_token_id rms_norm_eps rope_parameters rope_scaling
+    tie_word_embeddings time_step_limit use_cache vocab_size z_loss_coefficient
     """,
     "beam": """
     attention_bias attention_dropout bos_token_id eos_token_id final_logit_softcapping=fin
     head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
     layer_types max_position_embeddings mlp_layer_types moe_intermediate_size n_group=in
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
+    num_key_value_heads output_router_logits pad_token_id rms_norm_eps rope_parameters
     rope_scaling routed_scaling_factor=fi sliding_window tie_word_embeddings topk_group=in
     use_cache vocab_size
     """,
@@ -255,7 +262,7 @@ FIELDS = {
     "bitnet": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "bloom": """
@@ -273,14 +280,14 @@ FIELDS = {
     "cohere": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_norm_eps=fn logit_scale=fn
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache use_qk_norm=bn
     vocab_size
     """,
     "cohere2": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_norm_eps layer_types logit_scale
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
     vocab_size
     """,
@@ -289,7 +296,7 @@ FIELDS = {
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
     layer_norm_eps layer_types logit_scale max_position_embeddings mlp_layer_types
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_shared_experts output_router_logits pad_token_id
+    num_key_value_heads=in num_shared_experts output_router_logits pad_token_id
     prefix_dense_intermediate_size prefix_dense_sliding_window_pattern rms_norm_eps=fn
     rope_scaling rope_theta=fi shared_expert_combination_strategy sliding_window
     sliding_window_pattern=i tie_word_embeddings use_cache vocab_size
@@ -305,7 +312,7 @@ FIELDS = {
     "cohere_compass_text": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_norm_eps layer_types logit_scale=fn
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id pooling rope_parameters rope_scaling sliding_window tie_word_embeddings
     use_cache vocab_size
     """,
@@ -318,7 +325,7 @@ FIELDS = {
     "cwm": """
     attention_dropout bos_token_id=i eos_token_id head_dim hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id pretraining_tp=i
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id pretraining_tp=i
     rms_norm_eps rope_parameters rope_scaling sliding_window=i tie_word_embeddings use_cache
     vocab_size
     """,
@@ -334,7 +341,7 @@ FIELDS = {
     head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
     kv_lora_rank label2id max_position_embeddings mlp_bias moe_intermediate_size n_group=in
     n_routed_experts n_shared_experts norm_topk_prob=bn num_attention_heads num_experts
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads output_router_logits
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in output_router_logits
     pad_token_id pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps
     rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
     topk_group=in topk_method use_cache v_head_dim vocab_size
@@ -344,7 +351,7 @@ FIELDS = {
     hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
     max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts num_mtp_layers output_router_logits pad_token_id
+    num_key_value_heads=in num_local_experts num_mtp_layers output_router_logits pad_token_id
     pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
     rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
@@ -355,7 +362,7 @@ FIELDS = {
     intermediate_size kv_lora_rank label2id layer_types max_position_embeddings mlp_bias
     mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id q_lora_rank=i
+    num_key_value_heads num_local_experts output_router_logits pad_token_id q_lora_rank=i
     qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling rope_theta
     routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
@@ -365,7 +372,7 @@ FIELDS = {
     index_head_dim index_n_heads index_topk initializer_range intermediate_size label2id
     layer_types max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size
     n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
-    num_hash_layers num_hidden_layers num_key_value_heads=i num_local_experts
+    num_hash_layers num_hidden_layers num_key_value_heads num_local_experts
     num_nextn_predict_layers o_groups o_lora_rank output_router_logits pad_token_id
     partial_rotary_factor=fn q_lora_rank=i qk_rope_head_dim=bdfiln rms_norm_eps
     rope_parameters rope_scaling rope_theta=fi routed_scaling_factor router_aux_loss_coef
@@ -378,19 +385,38 @@ FIELDS = {
     "diffllama": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id lambda_std_dev
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
+    """,
+    "doge": """
+    attention_bias attention_dropout=fn bos_token_id eos_token_id hidden_act hidden_dropout
+    hidden_size id2label initializer_range intermediate_size is_moe keep_window_size label2id
+    max_position_embeddings mlp_bias norm_topk_prob num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=in output_router_logits
+    pad_token_id rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "dots1": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace=in
     hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
     max_position_embeddings max_window_layers=in moe_intermediate_size n_group=in
     n_routed_experts=in n_shared_experts=in norm_topk_prob=bn num_attention_heads
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in num_local_experts=in
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
     routed_scaling_factor sliding_window tie_word_embeddings topk_group=in use_cache
     vocab_size
+    """,
+    "dots3_note_text": """
+    attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
+    id2label index_head_dim index_n_heads index_topk initializer_range intermediate_size
+    kv_lora_rank label2id layer_types max_position_embeddings mlp_bias mlp_layer_types
+    moe_intermediate_size n_group n_routed_experts n_shared_experts norm_topk_prob
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts output_router_logits pad_token_id q_lora_rank qk_nope_head_dim
+    qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling routed_scaling_factor
+    shared_experts_intermediate_size sliding_window tie_word_embeddings topk_group use_cache
+    v_head_dim vocab_size
     """,
     "emu3": """
     id2label label2id text_config tie_word_embeddings vocabulary_map vq_config
@@ -398,13 +424,13 @@ FIELDS = {
     "emu3_text_model": """
     attention_dropout bos_token_id=i eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads pad_token_id=i rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads=in pad_token_id=i rms_norm_eps rope_parameters
     rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "ernie4_5": """
     bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_bias=bn use_cache=bn vocab_size
     """,
     "ernie4_5_moe": """
@@ -412,14 +438,14 @@ FIELDS = {
     intermediate_size label2id max_position_embeddings moe_intermediate_size moe_k
     moe_layer_end_index moe_layer_interval moe_layer_start_index moe_norm_min
     moe_num_experts=in moe_num_shared_experts=in num_attention_heads num_experts=in
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads output_router_logits=bn
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in output_router_logits=bn
     pad_token_id rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
     tie_word_embeddings use_bias=bn use_cache vocab_size
     """,
     "exaone4": """
     attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
     rope_parameters rope_scaling sliding_window sliding_window_pattern tie_word_embeddings
     use_cache vocab_size
     """,
@@ -427,7 +453,7 @@ FIELDS = {
     attention_dropout bos_token_id eos_token_id first_k_dense_replace hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_shared_experts
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_shared_experts
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
     routed_scaling_factor sliding_window=i sliding_window_pattern tie_word_embeddings
     topk_group use_cache vocab_size
@@ -444,11 +470,12 @@ FIELDS = {
     bos_token_id embedding_multiplier=fn eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size key_multiplier label2id lm_head_multiplier
     mamba_chunk_size mamba_conv_bias mamba_d_conv=in mamba_d_head mamba_d_ssm mamba_d_state=in
-    mamba_expand mamba_n_groups mamba_n_heads mamba_norm_before_gate mamba_proj_bias
+    mamba_expand=in mamba_n_groups mamba_n_heads mamba_norm_before_gate mamba_proj_bias=bn
     mamba_rms_norm max_position_embeddings mlp_bias mlp_multipliers num_attention_heads
-    num_hidden_layers num_key_value_heads num_logits_to_keep pad_token_id projectors_bias
-    rms_norm_eps rope_parameters rope_scaling ssm_in_multiplier ssm_multipliers
-    ssm_out_multiplier tie_word_embeddings time_step_limit use_cache=bn vocab_size
+    num_hidden_layers num_key_value_heads=in num_logits_to_keep=in pad_token_id
+    projectors_bias rms_norm_eps rope_parameters rope_scaling ssm_in_multiplier
+    ssm_multipliers ssm_out_multiplier tie_word_embeddings time_step_limit use_cache=bn
+    vocab_size
     """,
     "falcon_mamba": """
     bos_token_id conv_kernel eos_token_id expand hidden_act hidden_size id2label
@@ -461,17 +488,17 @@ FIELDS = {
     attention_bias attention_dropout=fn bos_token_id eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads=in num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling router_aux_loss_coef tie_word_embeddings use_cache vocab_size
     """,
     "flint": """
     attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id head_dim
     hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
     max_position_embeddings mlp_only_layers moe_intermediate_size norm_topk_prob
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
-    rope_scaling router_aux_loss_coef shared_expert_intermediate_size sliding_window=i
-    tie_word_embeddings use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
+    router_aux_loss_coef shared_expert_intermediate_size sliding_window=i tie_word_embeddings
+    use_cache vocab_size
     """,
     "fuyu": """
     id2label image_size image_token_id=in initializer_range label2id num_channels patch_size
@@ -480,7 +507,7 @@ FIELDS = {
     "gemma": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
     rope_parameters rope_scaling rope_theta tie_word_embeddings use_bidirectional_attention
     use_cache vocab_size
     """,
@@ -488,7 +515,7 @@ FIELDS = {
     attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
     final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
     intermediate_size label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    num_hidden_layers num_key_value_heads pad_token_id query_pre_attn_scalar rms_norm_eps
     rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings
     use_bidirectional_attention use_cache vocab_size
     """,
@@ -501,7 +528,7 @@ FIELDS = {
     attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
     final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
     intermediate_size label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    num_hidden_layers num_key_value_heads pad_token_id query_pre_attn_scalar rms_norm_eps
     rope_local_base_freq rope_parameters rope_scaling rope_theta sliding_window=i
     sliding_window_pattern=bdfil tie_word_embeddings use_bidirectional_attention use_cache
     vocab_size
@@ -517,7 +544,7 @@ FIELDS = {
     final_logit_softcapping=f head_dim hidden_activation hidden_size
     hidden_size_per_layer_input id2label initializer_range intermediate_size=il label2id
     laurel_rank layer_types max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i num_kv_shared_layers pad_token_id rms_norm_eps rope_local_base_freq
+    num_key_value_heads num_kv_shared_layers pad_token_id rms_norm_eps rope_local_base_freq
     rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings use_cache
     vocab_size vocab_size_per_layer_input
     """,
@@ -531,7 +558,7 @@ FIELDS = {
     eos_token_id final_logit_softcapping global_head_dim head_dim hidden_activation
     hidden_size hidden_size_per_layer_input id2label initializer_range intermediate_size
     label2id layer_types max_position_embeddings moe_intermediate_size=in num_attention_heads
-    num_experts=in num_global_key_value_heads num_hidden_layers num_key_value_heads=i
+    num_experts=in num_global_key_value_heads num_hidden_layers num_key_value_heads
     num_kv_shared_layers pad_token_id rms_norm_eps rope_parameters rope_scaling
     sliding_window=i tie_word_embeddings top_k_experts use_bidirectional_attention=ns
     use_cache use_double_wide_mlp vocab_size vocab_size_per_layer_input
@@ -545,20 +572,20 @@ FIELDS = {
     attention_bias attention_dropout=fin attention_k_eq_v bos_token_id eos_token_id
     final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
     intermediate_size label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i num_kv_shared_layers pad_token_id rms_norm_eps
+    num_hidden_layers num_key_value_heads num_kv_shared_layers pad_token_id rms_norm_eps
     rope_parameters rope_scaling sliding_window=i tie_word_embeddings
     use_bidirectional_attention=ns use_cache use_double_wide_mlp vocab_size
     """,
     "glm": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "glm4": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "glm46v": """
@@ -570,7 +597,7 @@ FIELDS = {
     head_dim=bdil hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts num_mtp_layers output_router_logits pad_token_id
+    num_key_value_heads num_local_experts num_mtp_layers output_router_logits pad_token_id
     partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
     routed_scaling_factor tie_word_embeddings topk_group use_cache use_qk_norm vocab_size
     """,
@@ -579,7 +606,7 @@ FIELDS = {
     id2label initializer_range intermediate_size kv_lora_rank label2id max_position_embeddings
     mlp_layer_types moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id pretraining_tp=i
+    num_key_value_heads num_local_experts output_router_logits pad_token_id pretraining_tp=i
     q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave=b
     rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings topk_group
     use_cache v_head_dim vocab_size
@@ -597,14 +624,15 @@ FIELDS = {
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling routed_scaling_factor router_aux_loss_coef
     tie_word_embeddings topk_group use_cache vocab_size
     """,
     "glm4v_text": """
     attention_dropout hidden_act hidden_size id2label initializer_range intermediate_size
-    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
-    pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache vocab_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache
+    vocab_size
     """,
     "glm_moe_dsa": """
     attention_bias attention_dropout bos_token_id eos_token_id first_k_dense_replace head_dim
@@ -612,10 +640,9 @@ FIELDS = {
     initializer_range intermediate_size kv_lora_rank label2id layer_types
     max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size n_group
     n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
-    pad_token_id q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters
-    rope_scaling routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
-    vocab_size
+    num_hidden_layers num_key_value_heads num_local_experts output_router_logits pad_token_id
+    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling
+    routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
     "glm_ocr": """
     id2label image_end_token_id image_start_token_id image_token_id label2id text_config
@@ -623,9 +650,12 @@ FIELDS = {
     """,
     "glm_ocr_text": """
     attention_dropout hidden_act hidden_size id2label initializer_range intermediate_size
-    label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache
-    vocab_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache vocab_size
+    """,
+    "got_ocr2": """
+    id2label image_seq_length image_token_id image_token_index label2id text_config
+    tie_word_embeddings vision_config
     """,
     "gpt-sw3": """
     activation_function add_cross_attention attn_pdrop bos_token_id embd_pdrop eos_token_id
@@ -674,10 +704,10 @@ FIELDS = {
     "gpt_oss": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
-    rope_parameters rope_scaling rope_theta router_aux_loss_coef sliding_window=i swiglu_alpha
-    swiglu_limit tie_word_embeddings use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling rope_theta router_aux_loss_coef sliding_window=i swiglu_alpha swiglu_limit
+    tie_word_embeddings use_cache vocab_size
     """,
     "gptj": """
     activation_function attn_pdrop bos_token_id embd_pdrop eos_token_id hidden_size id2label
@@ -689,22 +719,22 @@ FIELDS = {
     attention_bias attention_dropout attention_multiplier=fi bos_token_id embedding_multiplier
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size label2id
     logits_scaling max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
-    num_key_value_heads pad_token_id residual_multiplier rms_norm_eps rope_parameters
+    num_key_value_heads=in pad_token_id residual_multiplier rms_norm_eps rope_parameters
     rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "granite_swa": """
     attention_bias attention_dropout attention_multiplier=fi bos_token_id embedding_multiplier
     eos_token_id hidden_act hidden_size id2label initializer_range intermediate_size label2id
     layer_rope_theta layer_types logits_scaling max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id residual_multiplier
-    rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache
-    vocab_size
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
+    residual_multiplier rms_norm_eps rope_parameters rope_scaling sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "granitemoe": """
     attention_bias attention_dropout=fin attention_multiplier bos_token_id
     embedding_multiplier eos_token_id hidden_act hidden_size id2label initializer_range
     intermediate_size label2id logits_scaling max_position_embeddings num_attention_heads
-    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads=in num_local_experts
     output_router_logits=bn pad_token_id residual_multiplier rms_norm_eps rope_parameters
     rope_scaling rope_theta router_aux_loss_coef=fn tie_word_embeddings use_cache vocab_size
     """,
@@ -713,7 +743,7 @@ FIELDS = {
     embedding_multiplier=fin eos_token_id hidden_act hidden_size id2label initializer_range
     intermediate_size label2id layer_rope_theta layer_types logits_scaling=fin
     max_position_embeddings num_attention_heads num_experts_per_tok=in num_hidden_layers
-    num_key_value_heads num_local_experts=in output_router_logits=bn pad_token_id
+    num_key_value_heads=in num_local_experts=in output_router_logits=bn pad_token_id
     residual_multiplier=fin rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn
     shared_intermediate_size sliding_window tie_word_embeddings use_cache vocab_size
     """,
@@ -721,9 +751,9 @@ FIELDS = {
     attention_bias attention_dropout=fin attention_multiplier bos_token_id
     embedding_multiplier eos_token_id hidden_act hidden_size id2label initializer_range
     intermediate_size label2id layer_types layers_block_type logits_scaling mamba_chunk_size
-    mamba_conv_bias mamba_d_conv mamba_d_head=i mamba_d_state mamba_expand mamba_n_groups=i
-    mamba_n_heads=i mamba_proj_bias max_position_embeddings num_attention_heads
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts
+    mamba_conv_bias mamba_d_conv mamba_d_head=i mamba_d_state mamba_expand=in mamba_n_groups=i
+    mamba_n_heads=i mamba_proj_bias=bn max_position_embeddings num_attention_heads
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in num_local_experts
     output_router_logits=bn pad_token_id position_embedding_type residual_multiplier
     rms_norm_eps rope_parameters rope_scaling router_aux_loss_coef=fn shared_intermediate_size
     tie_word_embeddings time_step_limit use_cache vocab_size
@@ -732,7 +762,7 @@ FIELDS = {
     attention_bias attention_dropout=fin attention_multiplier bos_token_id
     embedding_multiplier=fin eos_token_id hidden_act hidden_size id2label initializer_range
     intermediate_size label2id logits_scaling=fin max_position_embeddings num_attention_heads
-    num_experts_per_tok=in num_hidden_layers num_key_value_heads num_local_experts=in
+    num_experts_per_tok=in num_hidden_layers num_key_value_heads=in num_local_experts=in
     output_router_logits=bn pad_token_id residual_multiplier=fin rms_norm_eps rope_parameters
     rope_scaling router_aux_loss_coef=fn shared_intermediate_size tie_word_embeddings
     use_cache vocab_size
@@ -740,13 +770,20 @@ FIELDS = {
     "helium": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    """,
+    "hrm_text": """
+    H_cycles L_bp_cycles L_cycles attention_bias attention_dropout=fin bos_token_id
+    embedding_scale eos_token_id head_dim hidden_act hidden_size id2label initializer_range
+    intermediate_size label2id max_position_embeddings mlp_bias num_attention_heads
+    num_hidden_layers num_layers_per_stack pad_token_id prefix_lm rms_norm_eps rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "hunyuan_v1_dense": """
     attention_bias attention_dropout bos_token_id eod_token_id eos_token_id head_dim=in
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id pretraining_tp=i rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_cache vocab_size
     """,
@@ -754,18 +791,17 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id eod_token_id eos_token_id head_dim=in
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings moe_topk=il num_attention_heads num_experts num_experts_per_tok=il
-    num_hidden_layers num_key_value_heads num_local_experts output_router_logits pad_token_id
-    pretraining_tp=i rms_norm_eps rope_parameters rope_scaling rope_theta sep_token_id
-    tie_word_embeddings use_cache vocab_size
+    num_hidden_layers num_key_value_heads=in num_local_experts output_router_logits
+    pad_token_id pretraining_tp=i rms_norm_eps rope_parameters rope_scaling rope_theta
+    sep_token_id tie_word_embeddings use_cache vocab_size
     """,
     "hy_v3": """
     attention_bias attention_dropout=f bos_token_id enable_moe_fp32_combine eos_token_id
     head_dim hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings mlp_bias mlp_layer_types moe_intermediate_size num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    num_local_experts=in num_shared_experts output_router_logits pad_token_id rms_norm_eps
-    rope_parameters rope_scaling router_scaling_factor tie_word_embeddings use_cache
-    vocab_size
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts=in
+    num_shared_experts output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling router_scaling_factor tie_word_embeddings use_cache vocab_size
     """,
     "hy_v4": """
     attention_bias attention_dropout=f bos_token_id eos_token_id hc_eps hc_magnitude hc_mult
@@ -773,28 +809,41 @@ FIELDS = {
     indexer_types initializer_range intermediate_size kv_lora_rank label2id layer_types
     learnable_sink_init max_position_embeddings mlp_layer_types moe_intermediate_size n_group
     n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
-    pad_token_id q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters
-    rope_scaling routed_scaling_factor swiglu_limit tie_word_embeddings topk_group use_cache
-    v_head_dim vocab_size
+    num_hidden_layers num_key_value_heads num_local_experts output_router_logits pad_token_id
+    q_lora_rank=i qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling
+    routed_scaling_factor swiglu_limit tie_word_embeddings topk_group use_cache v_head_dim
+    vocab_size
     """,
     "hyperclovax": """
     attention_bias attention_dropout attention_multiplier=fn bos_token_id embedding_multiplier
     eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size label2id logits_scaling max_position_embeddings mlp_bias
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id residual_multiplier
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache use_post_norm
-    vocab_size
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
+    residual_multiplier rms_norm_eps rope_parameters rope_scaling tie_word_embeddings
+    use_cache use_post_norm vocab_size
     """,
     "idefics3": """
     id2label image_token_id label2id scale_factor text_config tie_word_embeddings use_cache
     vision_config
     """,
+    "inkling_text": """
+    attention_dropout=f bos_token_id chain_hidden_post_norm conv_kernel_size d_rel
+    embedding_multiplier=f eos_token_id=in head_dim hidden_act hidden_size id2label
+    initializer_range intermediate_size label2id layer_types local_layer_ids log_scaling_alpha
+    log_scaling_n_floor logits_mup_width_multiplier max_position_embeddings mlp_layer_types
+    model_max_length moe_intermediate_size mtp_hidden_states_first mtp_local_layer_ids
+    n_routed_experts n_shared_experts num_attention_heads num_experts_per_tok
+    num_hidden_layers num_key_value_heads num_local_experts num_mtp_layers=in pad_token_id
+    rel_extent rms_norm_eps rms_norm_eps_moe_gate route_scale sconv_kernel_size
+    shared_expert_sink sliding_window=i sliding_window_size=i swa_head_dim
+    swa_num_attention_heads swa_num_key_value_heads unpadded_vocab_size vocab_size
+    """,
     "internlm3": """
     attention_bias attention_dropout bias bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id qkv_bias
-    rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
+    qkv_bias rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
+    vocab_size
     """,
     "internvl": """
     downsample_ratio id2label image_seq_length image_token_id label2id projector_hidden_act
@@ -804,30 +853,38 @@ FIELDS = {
     "iquestcoder": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
     rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "jais2": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id layer_norm_eps
-    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
-    pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
+    num_key_value_heads=in pad_token_id rope_parameters rope_scaling tie_word_embeddings
+    use_cache vocab_size
     """,
     "jamba": """
     attention_dropout attn_layer_offset attn_layer_period bos_token_id eos_token_id
     expert_layer_offset expert_layer_period hidden_act hidden_size id2label initializer_range
     intermediate_size label2id mamba_conv_bias=b mamba_d_conv mamba_d_state mamba_dt_rank
-    mamba_expand=i mamba_proj_bias=b max_position_embeddings num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    mamba_expand mamba_proj_bias max_position_embeddings num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_router_logits pad_token_id rms_norm_eps router_aux_loss_coef tie_word_embeddings
     use_associative_scan use_cache use_mamba_kernels use_mambapy vocab_size
+    """,
+    "jetmoe": """
+    activation_function attention_dropout aux_loss_coef bos_token_id eos_token_id head_dim
+    hidden_size id2label initializer_range intermediate_size kv_channels label2id
+    max_position_embeddings num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "kimi_k2": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id first_k_dense_replace
     hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
     max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts num_mtp_layers output_router_logits pad_token_id
+    num_key_value_heads=in num_local_experts num_mtp_layers output_router_logits pad_token_id
     pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
     rope_parameters rope_scaling rope_theta routed_scaling_factor tie_word_embeddings
     topk_group use_cache v_head_dim vocab_size
@@ -843,7 +900,7 @@ FIELDS = {
     layer_types linear_attn_config linear_conv_kernel_dim linear_head_dim linear_num_heads
     max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_shared_experts
     norm_topk_prob num_attention_heads num_expert_group num_experts=bdil
-    num_experts_per_tok=in num_experts_per_token num_hidden_layers num_key_value_heads
+    num_experts_per_tok=in num_experts_per_token num_hidden_layers num_key_value_heads=in
     num_local_experts num_shared_experts=bdil output_router_logits pad_token_id pretraining_tp
     q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps routed_scaling_factor
     tie_word_embeddings topk_group use_cache v_head_dim vocab_size
@@ -852,7 +909,7 @@ FIELDS = {
     attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size id2label
     initializer_range label2id layer_types max_position_embeddings moe_intermediate_size
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
+    num_key_value_heads output_router_logits pad_token_id rms_norm_eps rope_parameters
     rope_scaling shared_expert_intermediate_size sliding_window tie_word_embeddings use_cache
     vocab_size
     """,
@@ -862,7 +919,7 @@ FIELDS = {
     max_position_embeddings mlp_layer_types moe_apply_router_weight_on_input
     moe_intermediate_size moe_routed_scaling_factor moe_router_logit_softcapping
     num_attention_heads num_attention_heads_per_layer num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps
+    num_hidden_layers num_key_value_heads output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling router_aux_loss_coef shared_expert_intermediate_size
     sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
@@ -870,14 +927,14 @@ FIELDS = {
     block_auto_adjust_ff_dim block_ff_dim block_ffn_dim_multiplier block_multiple_of
     bos_token_id conv_L_cache conv_bias eos_token_id full_attn_idxs head_dim=bdil hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
-    norm_eps num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id
+    norm_eps num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
     rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "lfm2_moe": """
     bos_token_id conv_L_cache conv_bias eos_token_id hidden_size id2label initializer_range
     intermediate_size label2id layer_types max_position_embeddings moe_intermediate_size
     norm_eps norm_topk_prob num_attention_heads num_dense_layers num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_router_logits
+    num_experts_per_tok num_hidden_layers num_key_value_heads output_router_logits
     pad_token_id rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
     use_cache use_expert_bias vocab_size
     """,
@@ -889,10 +946,9 @@ FIELDS = {
     "lfm3": """
     attention_bias attention_dropout=f bos_token_id conv_L_cache conv_bias eos_token_id
     head_dim hidden_size id2label initializer_range intermediate_size label2id layer_types
-    max_position_embeddings norm_eps num_attention_heads num_hidden_layers
-    num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters rope_scaling
-    sliding_window tie_word_embeddings use_attention_gate use_cache use_sandwich_norm
-    vocab_size
+    max_position_embeddings norm_eps num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id rms_norm_eps rope_parameters rope_scaling sliding_window tie_word_embeddings
+    use_attention_gate use_cache use_sandwich_norm vocab_size
     """,
     "lighton_ocr": """
     id2label image_token_id label2id spatial_merge_size text_config tie_word_embeddings
@@ -901,7 +957,7 @@ FIELDS = {
     "llama": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
+    mlp_bias num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
     pretraining_tp rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
@@ -915,7 +971,7 @@ FIELDS = {
     initializer_range interleave_moe_layer_step intermediate_size intermediate_size_mlp
     label2id layer_types max_position_embeddings moe_layers no_rope_layer_interval
     no_rope_layers num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling rope_theta router_aux_loss_coef router_jitter_noise
     tie_word_embeddings use_cache use_qk_norm vocab_size
     """,
@@ -945,7 +1001,7 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id eos_token_id expert_ffn_hidden_size
     ffn_hidden_size head_dim hidden_act hidden_size id2label initializer_range
     intermediate_size kv_lora_rank label2id max_position_embeddings moe_intermediate_size
-    moe_topk n_routed_experts num_attention_heads num_experts_per_tok num_key_value_heads
+    moe_topk n_routed_experts num_attention_heads num_experts_per_tok num_key_value_heads=in
     num_layers num_local_experts output_router_logits pad_token_id q_lora_rank=i qk_head_dim
     qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling rope_theta
     routed_scaling_factor tie_word_embeddings use_cache v_head_dim vocab_size zero_expert_num
@@ -968,34 +1024,33 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
     mlp_layer_types moe_intermediate_size mtp_layer_types mtp_mlp_layer_types norm_topk_prob
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_mtp_layers=in output_router_logits pad_token_id rms_norm_eps
-    rope_parameters rope_scaling router_aux_loss_coef sliding_window tie_word_embeddings
-    use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_mtp_layers=in output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling router_aux_loss_coef sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "mimo_v2_flash": """
     attention_bias attention_dropout attention_value_scale bos_token_id eos_token_id head_dim
     hidden_act hidden_size id2label initializer_range intermediate_size label2id layer_types
     max_position_embeddings mlp_layer_types moe_intermediate_size n_group n_routed_experts
     norm_topk_prob num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling routed_scaling_factor=fn sliding_window=i sliding_window_size
     tie_word_embeddings topk_group use_cache v_head_dim vocab_size
     """,
     "minicpm3": """
     attention_bias attention_dropout=fin bos_token_id dim_model_base eos_token_id head_dim=in
     hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
-    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
-    pad_token_id pretraining_tp q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps
-    rope_parameters rope_scaling scale_depth scale_emb tie_word_embeddings use_cache
-    v_head_dim=in vocab_size
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
+    num_key_value_heads=in pad_token_id pretraining_tp q_lora_rank qk_nope_head_dim
+    qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling scale_depth scale_emb
+    tie_word_embeddings use_cache v_head_dim=in vocab_size
     """,
     "minimax": """
     attention_dropout block_size bos_token_id eos_token_id full_attn_alpha_factor
     full_attn_beta_factor head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size label2id layer_types linear_attn_alpha_factor linear_attn_beta_factor
     max_position_embeddings mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
     router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
     vocab_size
@@ -1006,19 +1061,18 @@ FIELDS = {
     initializer_range intermediate_size label2id layer_types layernorm_full_attention_beta
     layernorm_linear_attention_beta layernorm_mlp_beta linear_attn_alpha_factor
     linear_attn_beta_factor max_position_embeddings mlp_alpha_factor mlp_beta_factor
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
-    rope_parameters rope_scaling rope_theta router_aux_loss_coef router_jitter_noise
-    sliding_window tie_word_embeddings use_cache vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts output_router_logits pad_token_id rms_norm_eps rope_parameters
+    rope_scaling rope_theta router_aux_loss_coef router_jitter_noise sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
     "minimax_m2": """
     attention_dropout attn_type_list bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id
-    partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
-    rotary_dim=bdfiln router_aux_loss_coef router_jitter_noise tie_word_embeddings use_cache
-    vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    num_local_experts output_router_logits pad_token_id partial_rotary_factor rms_norm_eps
+    rope_parameters rope_scaling rope_theta rotary_dim=bdfiln router_aux_loss_coef
+    router_jitter_noise tie_word_embeddings use_cache vocab_size
     """,
     "minimax_m3_vl": """
     dense_intermediate_size head_dim=bdil hidden_act=bdfils hidden_size=bdil id2label
@@ -1034,7 +1088,7 @@ FIELDS = {
     hidden_size id2label index_block_size index_head_dim index_local_blocks index_n_heads
     index_topk_blocks initializer_range intermediate_size label2id layer_types
     max_position_embeddings mlp_layer_types num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rotary_dim
     routed_scaling_factor router_aux_loss_coef router_jitter_noise shared_intermediate_size
     swiglu_alpha swiglu_limit tie_word_embeddings use_cache vocab_size
@@ -1044,7 +1098,7 @@ FIELDS = {
     full_attn_beta_factor head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size label2id layer_types linear_attn_alpha_factor linear_attn_beta_factor
     max_position_embeddings mlp_alpha_factor mlp_beta_factor num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling
     router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
     vocab_size
@@ -1052,19 +1106,19 @@ FIELDS = {
     "ministral": """
     attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
     rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "ministral3": """
     attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
     rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "mistral": """
     attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i pad_token_id rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
     rope_scaling rope_theta sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "mistral3": """
@@ -1077,7 +1131,7 @@ FIELDS = {
     hidden_act hidden_size id2label initializer_range intermediate_size kv_lora_rank label2id
     max_position_embeddings moe_intermediate_size n_group n_routed_experts n_shared_experts
     norm_topk_prob=bn num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_router_logits pad_token_id pretraining_tp
+    num_key_value_heads=in num_local_experts output_router_logits pad_token_id pretraining_tp
     q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave rope_parameters
     rope_scaling routed_scaling_factor tie_word_embeddings topk_group use_cache v_head_dim
     vocab_size
@@ -1085,7 +1139,7 @@ FIELDS = {
     "mixtral": """
     attention_dropout bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i num_local_experts
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads num_local_experts
     output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
     router_aux_loss_coef router_jitter_noise sliding_window tie_word_embeddings use_cache
     vocab_size
@@ -1097,7 +1151,7 @@ FIELDS = {
     attention_dropout audio_encoder_config audio_vocab_size bos_token_id depth_decoder_config
     eos_token_id ffn_dim head_dim=in hidden_act hidden_size id2label initializer_range
     label2id max_position_embeddings num_attention_heads num_codebooks num_hidden_layers
-    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling
     sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "moss_transcribe_diarize": """
@@ -1114,25 +1168,25 @@ FIELDS = {
     "nanochat": """
     attention_bias attention_dropout bos_token_id eos_token_id final_logit_softcapping
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
     "nemotron": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim=in hidden_act
     hidden_size id2label initializer_range intermediate_size label2id max_position_embeddings
-    mlp_bias norm_eps num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
-    rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
+    mlp_bias norm_eps num_attention_heads num_hidden_layers num_key_value_heads=in
+    pad_token_id rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "nemotron_h": """
     attention_bias attention_dropout bos_token_id chunk_size conv_kernel eos_token_id expand
     head_dim hidden_dropout hidden_size hybrid_override_pattern id2label initializer_range
     intermediate_size label2id layer_norm_epsilon layer_types layers_block_type mamba_head_dim
-    mamba_hidden_act mamba_num_heads mamba_proj_bias=b mamba_ssm_cache_dtype
+    mamba_hidden_act mamba_num_heads mamba_proj_bias mamba_ssm_cache_dtype
     max_position_embeddings mlp_bias mlp_hidden_act moe_intermediate_size moe_latent_size
     moe_shared_expert_intermediate_size moe_shared_expert_overlap mtp_layers_block_type
     n_group n_groups n_routed_experts n_shared_experts norm_topk_prob num_attention_heads
-    num_experts_per_tok num_key_value_heads=i num_local_experts num_logits_to_keep=i
+    num_experts_per_tok num_key_value_heads num_local_experts num_logits_to_keep
     num_nextn_predict_layers output_router_logits pad_token_id rescale_prenorm_residual
     residual_in_fp32 routed_scaling_factor=fi sliding_window ssm_state_size
     tie_word_embeddings time_step_floor time_step_limit=l time_step_max time_step_min
@@ -1141,19 +1195,19 @@ FIELDS = {
     "olmo": """
     attention_bias attention_dropout bos_token_id clip_qkv eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rope_parameters
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id rope_parameters
     rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmo2": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters
     rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "olmo3": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps
     rope_parameters rope_scaling rope_theta sliding_window=i tie_word_embeddings use_cache
     vocab_size
     """,
@@ -1163,14 +1217,14 @@ FIELDS = {
     linear_a_log_min linear_allow_neg_eigval linear_conv_kernel_dim linear_dt_init_floor
     linear_dt_max linear_dt_min linear_key_head_dim=in linear_num_key_heads=in
     linear_num_value_heads=in linear_value_head_dim=in max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps
     rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "olmoe": """
     attention_bias attention_dropout bos_token_id clip_qkv eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings
     norm_topk_prob num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads=in num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling rope_theta router_aux_loss_coef tie_word_embeddings use_cache
     vocab_size
     """,
@@ -1195,7 +1249,7 @@ FIELDS = {
     "paddleocr_vl_text": """
     bos_token_id eos_token_id head_dim=in hidden_act hidden_size id2label initializer_range
     intermediate_size label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling
     tie_word_embeddings use_bias=bn use_cache=bn vocab_size
     """,
     "paligemma": """
@@ -1211,30 +1265,37 @@ FIELDS = {
     "phi": """
     attention_dropout=fin bos_token_id embd_pdrop eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_norm_eps max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id qk_layernorm
+    num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id qk_layernorm
     resid_pdrop rope_parameters rope_scaling tie_word_embeddings use_cache vocab_size
     """,
     "phi3": """
     attention_dropout bos_token_id embd_pdrop eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads original_max_position_embeddings pad_token_id
+    num_hidden_layers num_key_value_heads=in original_max_position_embeddings pad_token_id
     resid_pdrop rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
     tie_word_embeddings use_cache vocab_size
+    """,
+    "phi4_multimodal": """
+    attention_dropout audio_config bos_token_id embd_pdrop eos_token_id hidden_act hidden_size
+    id2label initializer_range intermediate_size label2id max_position_embeddings
+    num_attention_heads num_hidden_layers num_key_value_heads=in
+    original_max_position_embeddings=in pad_token_id resid_pdrop rms_norm_eps rope_parameters
+    rope_scaling sliding_window tie_word_embeddings use_cache vision_config vocab_size
     """,
     "phimoe": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range input_jitter_noise intermediate_size label2id lm_head_bias
     max_position_embeddings num_attention_heads num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i num_local_experts output_router_logits pad_token_id rms_norm_eps
+    num_key_value_heads num_local_experts output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling router_aux_loss_coef router_jitter_noise sliding_window
     tie_word_embeddings use_cache vocab_size
     """,
     "qwen2": """
     attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
-    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
-    use_cache use_sliding_window vocab_size
+    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads=in
+    pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
+    tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
     "qwen2_5_vl": """
     id2label image_token_id label2id text_config tie_word_embeddings video_token_id
@@ -1243,7 +1304,7 @@ FIELDS = {
     "qwen2_5_vl_text": """
     attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads
+    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
@@ -1251,10 +1312,10 @@ FIELDS = {
     attention_dropout bos_token_id decoder_sparse_step eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
     max_window_layers mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    output_router_logits pad_token_id qkv_bias rms_norm_eps rope_parameters rope_scaling
-    rope_theta router_aux_loss_coef shared_expert_intermediate_size sliding_window
-    tie_word_embeddings use_cache use_sliding_window vocab_size
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads output_router_logits
+    pad_token_id qkv_bias rms_norm_eps rope_parameters rope_scaling rope_theta
+    router_aux_loss_coef shared_expert_intermediate_size sliding_window tie_word_embeddings
+    use_cache use_sliding_window vocab_size
     """,
     "qwen2_vl": """
     id2label image_token_id label2id text_config tie_word_embeddings video_token_id
@@ -1263,16 +1324,16 @@ FIELDS = {
     "qwen2_vl_text": """
     attention_dropout=fin bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
-    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads
+    max_window_layers=in num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rms_norm_eps rope_parameters rope_scaling sliding_window use_cache
     use_sliding_window=bn vocab_size
     """,
     "qwen3": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
-    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads pad_token_id
-    rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window tie_word_embeddings
-    use_cache use_sliding_window vocab_size
+    max_window_layers num_attention_heads num_hidden_layers num_key_value_heads=in
+    pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
+    tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
     "qwen3_5": """
     id2label image_token_id label2id text_config tie_word_embeddings video_token_id
@@ -1287,7 +1348,7 @@ FIELDS = {
     id2label initializer_range label2id layer_types linear_conv_kernel_dim linear_key_head_dim
     linear_num_key_heads linear_num_value_heads linear_value_head_dim max_position_embeddings
     moe_intermediate_size num_attention_heads num_experts num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps
+    num_hidden_layers num_key_value_heads output_router_logits pad_token_id rms_norm_eps
     rope_parameters rope_scaling router_aux_loss_coef shared_expert_intermediate_size
     tie_word_embeddings use_cache vocab_size
     """,
@@ -1295,7 +1356,7 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range intermediate_size label2id layer_types linear_conv_kernel_dim
     linear_key_head_dim linear_num_key_heads linear_num_value_heads linear_value_head_dim
-    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads=i
+    max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
     pad_token_id rms_norm_eps rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
@@ -1303,10 +1364,10 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id
     head_dim=bdil hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings mlp_only_layers moe_intermediate_size norm_topk_prob
-    num_attention_heads num_experts num_experts_per_tok num_hidden_layers
-    num_key_value_heads=i output_router_logits pad_token_id rms_norm_eps rope_parameters
-    rope_scaling rope_theta router_aux_loss_coef sliding_window tie_word_embeddings use_cache
-    use_sliding_window vocab_size
+    num_attention_heads num_experts num_experts_per_tok num_hidden_layers num_key_value_heads
+    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
+    router_aux_loss_coef sliding_window tie_word_embeddings use_cache use_sliding_window
+    vocab_size
     """,
     "qwen3_next": """
     attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id
@@ -1314,7 +1375,7 @@ FIELDS = {
     intermediate_size label2id layer_types linear_conv_kernel_dim linear_key_head_dim
     linear_num_key_heads linear_num_value_heads linear_value_head_dim max_position_embeddings
     mlp_only_layers moe_intermediate_size norm_topk_prob num_attention_heads num_experts
-    num_experts_per_tok num_hidden_layers num_key_value_heads=i output_router_logits
+    num_experts_per_tok num_hidden_layers num_key_value_heads output_router_logits
     pad_token_id partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
     router_aux_loss_coef shared_expert_intermediate_size tie_word_embeddings use_cache
     vocab_size
@@ -1331,21 +1392,21 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id decoder_sparse_step eos_token_id head_dim=in
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
     max_position_embeddings mlp_only_layers moe_intermediate_size num_attention_heads
-    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads=i
-    output_router_logits pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
-    router_aux_loss_coef tie_word_embeddings use_cache vocab_size
+    num_experts num_experts_per_tok num_hidden_layers num_key_value_heads output_router_logits
+    pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta router_aux_loss_coef
+    tie_word_embeddings use_cache vocab_size
     """,
     "qwen3_vl_text": """
     attention_bias attention_dropout head_dim hidden_act hidden_size id2label
     initializer_range intermediate_size label2id max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads pad_token_id rms_norm_eps rope_parameters
+    num_hidden_layers num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters
     rope_scaling rope_theta use_cache vocab_size
     """,
     "recurrent_gemma": """
     attention_bias attention_dropout attention_window_size block_types bos_token_id
     conv1d_width eos_token_id hidden_activation hidden_size id2label intermediate_size
     label2id logits_soft_cap lru_width num_attention_heads num_hidden_layers
-    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling
     sliding_window=i tie_word_embeddings use_cache vocab_size w_init_variance_scale
     """,
     "rwkv": """
@@ -1356,15 +1417,15 @@ FIELDS = {
     "seed_oss": """
     attention_bias attention_dropout attention_out_bias bos_token_id eos_token_id head_dim=in
     hidden_act hidden_size id2label initializer_range intermediate_size label2id
-    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers num_key_value_heads
-    pad_token_id pretraining_tp=i residual_dropout rms_norm_eps rope_parameters rope_scaling
-    rope_theta tie_word_embeddings use_cache vocab_size
+    max_position_embeddings mlp_bias num_attention_heads num_hidden_layers
+    num_key_value_heads=in pad_token_id pretraining_tp=i residual_dropout rms_norm_eps
+    rope_parameters rope_scaling rope_theta tie_word_embeddings use_cache vocab_size
     """,
     "smollm3": """
     attention_bias attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings mlp_bias
     no_rope_layer_interval no_rope_layers num_attention_heads num_hidden_layers
-    num_key_value_heads pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
+    num_key_value_heads=in pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta
     sliding_window tie_word_embeddings use_cache use_sliding_window vocab_size
     """,
     "smolvlm": """
@@ -1375,21 +1436,21 @@ FIELDS = {
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
     id2label initializer_range label2id max_position_embeddings moe_intermediate_size n_group
     n_routed_experts n_shared_experts norm_topk_prob num_attention_heads num_experts_per_tok
-    num_hidden_layers num_key_value_heads=i num_local_experts output_router_logits
-    pad_token_id rms_norm_eps rope_parameters rope_scaling routed_scaling_factor
-    tie_word_embeddings topk_group use_cache vocab_size
+    num_hidden_layers num_key_value_heads num_local_experts output_router_logits pad_token_id
+    rms_norm_eps rope_parameters rope_scaling routed_scaling_factor tie_word_embeddings
+    topk_group use_cache vocab_size
     """,
     "stablelm": """
     attention_dropout bos_token_id eos_token_id hidden_act hidden_dropout hidden_size id2label
     initializer_range intermediate_size label2id layer_norm_eps max_position_embeddings
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id qk_layernorm
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id qk_layernorm
     rope_parameters rope_scaling tie_word_embeddings use_cache use_parallel_residual
     use_qkv_bias vocab_size
     """,
     "starcoder2": """
     attention_dropout bos_token_id embedding_dropout eos_token_id hidden_act hidden_size
     id2label initializer_range intermediate_size label2id max_position_embeddings norm_epsilon
-    num_attention_heads num_hidden_layers num_key_value_heads=i pad_token_id residual_dropout
+    num_attention_heads num_hidden_layers num_key_value_heads pad_token_id residual_dropout
     rope_parameters rope_scaling sliding_window tie_word_embeddings use_bias use_cache
     vocab_size
     """,
@@ -1398,7 +1459,7 @@ FIELDS = {
     id2label initializer_range intermediate_size label2id layer_types max_position_embeddings
     mlp_bias mlp_layer_types moe_intermediate_size moe_num_experts moe_router_scaling_factor
     moe_top_k mtp_layer_types mtp_mlp_layer_types n_routed_experts num_attention_groups
-    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads=i
+    num_attention_heads num_experts_per_tok num_hidden_layers num_key_value_heads
     num_local_experts num_nextn_predict_layers=bdil num_sliding_attention_heads
     output_router_logits pad_token_id=i query_pre_attn_scalar=fin rms_norm_eps rope_parameters
     rope_scaling rope_theta=bdfils share_expert_dim share_expert_dims sliding_window
@@ -1411,7 +1472,7 @@ FIELDS = {
     attention_bias attention_dropout=fin attn_logit_softcapping bos_token_id eos_token_id
     final_logit_softcapping head_dim hidden_activation hidden_size id2label initializer_range
     intermediate_size label2id layer_types max_position_embeddings num_attention_heads
-    num_hidden_layers num_key_value_heads=i pad_token_id query_pre_attn_scalar rms_norm_eps
+    num_hidden_layers num_key_value_heads pad_token_id query_pre_attn_scalar rms_norm_eps
     rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
     """,
     "vipllava": """
@@ -1437,10 +1498,37 @@ FIELDS = {
     "youtu": """
     attention_bias attention_dropout=fin bos_token_id embedding_initializer_range eos_token_id
     hidden_act hidden_size id2label initializer_range=fn intermediate_size kv_lora_rank
-    label2id max_position_embeddings num_attention_heads num_hidden_layers
-    num_key_value_heads=i pad_token_id q_lora_rank qk_nope_head_dim qk_rope_head_dim
-    rms_norm_eps rope_interleave rope_parameters rope_scaling tie_word_embeddings use_cache
-    v_head_dim=in vocab_size
+    label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
+    pad_token_id q_lora_rank qk_nope_head_dim qk_rope_head_dim rms_norm_eps rope_interleave
+    rope_parameters rope_scaling tie_word_embeddings use_cache v_head_dim=in vocab_size
+    """,
+    "zamba": """
+    attention_dropout attention_head_dim attention_hidden_size attn_layer_offset
+    attn_layer_period bos_token_id eos_token_id head_dim=in hidden_act hidden_mamba_act
+    hidden_size id2label initializer_range intermediate_size label2id layer_types
+    layers_block_type mamba_conv_bias=b mamba_d_conv mamba_d_state mamba_dt_rank mamba_expand
+    mamba_proj_bias max_position_embeddings n_mamba_heads num_attention_heads
+    num_hidden_layers num_key_value_heads num_logits_to_keep pad_token_id rms_norm_eps
+    tie_word_embeddings time_step_floor time_step_max time_step_min use_associative_scan
+    use_cache use_mamba_kernels vocab_size
+    """,
+    "zamba2": """
+    adapter_rank add_bias_linear attention_dropout bos_token_id chunk_size eos_token_id
+    hidden_act hidden_size id2label initializer_range intermediate_size=in label2id
+    layer_types layers_block_type mamba_d_conv mamba_d_state mamba_expand mamba_ngroups
+    max_position_embeddings n_mamba_heads num_attention_heads num_hidden_layers
+    num_key_value_heads=in num_logits_to_keep num_mem_blocks pad_token_id rms_norm_eps
+    rope_parameters rope_scaling tie_word_embeddings time_step_floor time_step_max
+    time_step_min use_cache use_conv_bias use_long_context use_mamba_kernels use_mem_eff_path
+    use_mem_rope use_shared_attention_adapter vocab_size
+    """,
+    "zaya": """
+    attention_bias attention_dropout bos_token_id cca_time0 cca_time1 eos_token_id head_dim
+    hidden_act hidden_size id2label initializer_range label2id layer_types lm_head_bias
+    max_position_embeddings moe_intermediate_size num_attention_heads num_experts
+    num_experts_per_tok num_hidden_layers num_key_value_heads output_router_logits
+    pad_token_id rms_norm_eps rope_parameters rope_scaling router_hidden_size sliding_window
+    tie_word_embeddings use_cache vocab_size
     """,
 }
 """The keys that the class of a model_type declares, with their types where those are not the
@@ -1448,13 +1536,13 @@ usual ones."""
 
 SECOND_NAMES = {
     """
-    axk1 axk2 deepseek_v32 dots1 glm4v_moe_text glm_moe_dsa hy_v4 mimo_v2_flash mistral4
-    solar_open
+    axk1 axk2 deepseek_v32 dots1 dots3_note_text glm4v_moe_text glm_moe_dsa hy_v4
+    mimo_v2_flash mistral4 solar_open
     """: """
     num_local_experts=n_routed_experts
     """,
     """
-    aya_vision llava llava_next mistral3 mllama paligemma
+    aya_vision got_ocr2 llava llava_next mistral3 mllama paligemma
     """: """
     image_token_id=image_token_index
     """,
@@ -1539,9 +1627,21 @@ SECOND_NAMES = {
     num_experts_per_tok=moe_topk num_local_experts=num_experts
     """,
     """
+    inkling_text
+    """: """
+    embedding_multiplier=logits_mup_width_multiplier model_max_length=max_position_embeddings
+    num_local_experts=n_routed_experts sconv_kernel_size=conv_kernel_size
+    sliding_window=sliding_window_size
+    """,
+    """
     internlm3
     """: """
     bias=mlp_bias qkv_bias=attention_bias
+    """,
+    """
+    jetmoe
+    """: """
+    head_dim=kv_channels
     """,
     """
     kimi_linear
@@ -1606,6 +1706,16 @@ SECOND_NAMES = {
     xglm
     """: """
     hidden_size=d_model num_attention_heads=attention_heads num_hidden_layers=num_layers
+    """,
+    """
+    zamba
+    """: """
+    head_dim=attention_head_dim layer_types=layers_block_type
+    """,
+    """
+    zamba2
+    """: """
+    layer_types=layers_block_type
     """,
 }
 """Second names of fields, by the model types whose class has them (`attribute_map`): where a config

@@ -63,10 +63,16 @@ class Naming(Frozen):
     """The table of learned positions."""
     embedding_projections: tuple[str, str] = ("", "")
     """The matrices from a narrow embedding into the stream, and from it to the head."""
+    embedding_affine: tuple[str, ...] = ()
+    """The learned vectors on the embedding."""
     embedding_norm: str = ""
     """The norm right after the embedding."""
     layer: str = "model.layers.{}."
     """The prefix of a layer, with `{}` for its number."""
+    kind_layers: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The prefix of a layer for kinds of layers that are stacks of their own, numbered from 0."""
+    initial_state: str = ""
+    """The vector on which a stack of layers begins."""
     final_norm: str = "model.norm"
     head: str = "lm_head"
     score_heads: Mapping[str, str] = field(default_factory=lambda: SCORE_HEADS)
@@ -83,6 +89,12 @@ class Naming(Frozen):
     blocks: Mapping[Any, BlockTensors] = field(default_factory=dict[Any, BlockTensors])
     """The tensors of a block by its path (`mixers.linear`) or its class. In their names `#` is the
     number of the block among the layer's blocks of that path."""
+    convolutions: tuple[str, ...] = ()
+    """The convolutions over the outputs of a layer's blocks, in their order."""
+    affine: tuple[str, ...] = ()
+    """The modules of the learned vectors of a layer's steps, in their order."""
+    skip_scales: tuple[str, ...] = ()
+    """The learned vectors on what the steps of a layer add to, in their order."""
     branch_gates: tuple[str, ...] = ()
     """The learned numbers of a layer's branches, in the order of its wiring."""
     layer_scale: str = "layer_scalar"
@@ -94,6 +106,8 @@ class Naming(Frozen):
     5.23.0 they are a parameter, and in vLLM 0.33.0 a GateLinear without a quant_config."""
     mtp: Callable[[Architecture, Naming], Iterable[TensorRow]] | None = None
     """The rows of MTP modules."""
+    shared: Callable[[Architecture], Iterable[TensorRow]] | None = None
+    """The rows of blocks whose weights layers share."""
     tower: Callable[[Architecture], Iterable[TensorRow]] | None = None
     """The rows of encoders."""
 

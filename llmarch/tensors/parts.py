@@ -143,6 +143,22 @@ def split_attention_parts(
         if a.block_index:
             yield from _block_index_parts(module, a.block_index, hidden)
 
+        if a.relative:
+            width = a.relative.width
+            yield from module.linear("r_proj", a.heads * width, hidden, "relative.width")
+            profiles = (width, a.relative.extent)
+            yield module.tensor("rel_logits_proj.proj", profiles, "relative.extent")
+
+        if a.kv_conv:
+            for name in ("k_sconv", "v_sconv"):
+                shape = (a.kv_heads * a.head_dim, 1, a.kv_conv)
+                yield module.tensor(f"{name}.conv1d.weight", shape, "kv_conv")
+
+        if a.dynamic_mask:
+            yield module.vector("A", a.kv_heads, "dynamic_mask")
+            values = a.kv_heads * a.v_head_dim
+            yield from module.linear("dt_proj", a.kv_heads, values, bias=a.qkv_bias)
+
     return parts
 
 
@@ -229,6 +245,9 @@ def latent_parts(
         kv_a = "kv_a_proj_with_mqa"
         yield from module.linear(kv_a, kv_a_rows, hidden, "qk_rope_head_dim", bias=a.bias)
         yield module.vector("kv_a_layernorm.weight", latent, "kv_lora_rank")
+        if a.rope_norm:
+            name = "k_rope_only_layernorm.weight"
+            yield module.vector(name, a.qk_rope_head_dim, "rope_norm")
 
         kv_b_rows = a.heads * (a.qk_nope_head_dim + a.v_head_dim)
         yield from module.linear("kv_b_proj", kv_b_rows, latent, "qk_nope_head_dim")
@@ -313,6 +332,8 @@ def dense_parts(
 
         yield from module.linear(down, hidden, width, bias=mlp.bias)
 
+        if mlp.learned_scale:
+            yield module.vector("global_scale", 1, "learned_scale")
         if mlp.inner_norm:
             yield module.vector(f"{inner_norm}.weight", width, "inner_norm")
         if mlp.activation_numbers:
@@ -399,12 +420,12 @@ def moe_parts(
 def fused_moe_parts(
     prefix: str = "mlp",
     router: str = "router",
-    selection_bias: str = "gate.e_score_correction_bias",
     shared: str | BlockTensors = "shared_expert",
     shared_gate: str = "shared_expert_gate",
     gate_up: str = "experts.gate_up_proj",
     down: str = "experts.down_proj",
     outputs_first: bool = False,
+    selection_bias: str = "gate.e_score_correction_bias",
 ) -> BlockTensors:
     """Return the names of a MoE that has all experts in one tensor, gates and ups together.
 
@@ -442,6 +463,9 @@ def fused_moe_parts(
         yield from experts(moe, gate_up, inputs=hidden, outputs=2 * width)
         yield from experts(moe, down, inputs=width, outputs=hidden)
 
+        if moe.output_bias:
+            yield Module(prefix, "mlp").vector("bias", hidden, "output_bias")
+
         yield from _shared_parts(moe, hidden, shared_mlp, shared_gate)
 
     return parts
@@ -471,10 +495,13 @@ def _shared_parts(moe: MoE, hidden: int, mlp: BlockTensors, gate: str) -> Iterat
     """Yield the shared experts, which are one MLP together, and their gate if they have one."""
     component = "shared_experts"
     if moe.shared_width:
+        gated = moe.shared_gated
+        if gated is None:
+            gated = moe.gated
         shared = Dense(
             width=moe.shared_width,
             activation=moe.activation,
-            gated=moe.gated,
+            gated=gated,
             bias=moe.shared_bias,
         )
         for tensor in mlp(shared, hidden):

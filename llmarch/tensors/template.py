@@ -34,6 +34,8 @@ UNPREDICTABLE = (
 )
 """What is raised where facts that were put together have no template: a trial of other values, or
 a lock of another version. Facts that were read from a config always have one."""
+AFFINE = ("hidden_states_bias", "hidden_states_scale", "residual_bias", "residual_scale")
+"""The learned vectors of an affine step."""
 STREAM_FACTS = ("residual.streams",)
 
 
@@ -73,7 +75,20 @@ def template(a: Architecture, naming: Naming) -> list[TensorRow]:
 
     layer = naming.prefix + naming.layer
     for kind, numbers in _layers_by_kind(a).items():
-        rows.extend(rows_of_layers(a, kind, numbers, layer, naming))
+        stack = naming.kind_layers.get(kind)
+        if stack is None:
+            rows.extend(rows_of_layers(a, kind, numbers, layer, naming))
+        else:
+            own_numbers = tuple(range(len(numbers)))
+            rows.extend(rows_of_layers(a, kind, own_numbers, naming.prefix + stack, naming))
+
+        if a.layer_kinds[kind].initial_state:
+            name = naming.prefix + naming.initial_state
+            facts = (f"layer_kinds.{kind}.initial_state",)
+            rows.append(TensorRow(name, (a.hidden_size,), (), "layer_scales", facts))
+
+    if naming.shared:
+        rows.extend(naming.shared(a))
 
     rows.extend(_stream_rows(a, naming))
 
@@ -130,6 +145,10 @@ def _embedding_rows(a: Architecture, naming: Naming) -> Iterator[TensorRow]:
             component="embedding",
             proves=("embedding.positions",),
         )
+
+    for name in naming.embedding_affine:
+        facts = ("embedding.affine",)
+        yield TensorRow(naming.prefix + name, (width,), (), "layer_scales", facts)
 
     if a.embedding.norm:
         norm = a.norms[a.embedding.norm]
@@ -319,6 +338,27 @@ def rows_of_layers(
     yield from _layer_stream_rows(a, prefix, axes, naming, component or "residual")
     yield from _block_rows(a, steps, prefix, axes, naming, component)
 
+    moved = [i for i, step in enumerate(steps) if step.affine]
+    for name, i in zip(naming.affine, moved, strict=False):
+        for leaf in AFFINE:
+            yield TensorRow(
+                pattern=f"{prefix}{name}.{leaf}",
+                shape=(a.hidden_size,),
+                axes=axes,
+                component=component or "layer_scales",
+                proves=(f"layer_kinds.{kind}.steps.{i}.affine",),
+            )
+
+    scaled = [i for i, step in enumerate(steps) if step.learned_skip]
+    for name, i in zip(naming.skip_scales, scaled, strict=False):
+        yield TensorRow(
+            pattern=prefix + name,
+            shape=(a.hidden_size,),
+            axes=axes,
+            component=component or "layer_scales",
+            proves=(f"layer_kinds.{kind}.steps.{i}.learned_skip",),
+        )
+
     gates = [f"{i}" for i, b in enumerate(_branches(steps)) if b.learned_gate]
     for name, number in zip(naming.branch_gates, gates, strict=False):
         yield TensorRow(
@@ -350,6 +390,12 @@ def _layer_stream_rows(
             outputs, scales = (2 + streams) * streams, 3
         for name in naming.hyper[:-1]:
             yield from hyper_rows(prefix + name, outputs, scales, a, axes, component)
+
+    if a.residual.conv_kernel:
+        shape = (a.hidden_size, 1, a.residual.conv_kernel)
+        facts = ("residual.conv_kernel",)
+        for name in naming.convolutions:
+            yield TensorRow(f"{prefix}{name}.weight", shape, axes, component, facts)
 
     if a.residual.kind == "altup":
         yield from _altup_rows(prefix, a, axes, component)

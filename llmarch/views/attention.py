@@ -193,6 +193,8 @@ def reach_word(m: Mixer) -> str:
                 return "own index"
             if m.index_from:
                 return "an earlier layer's index"
+            if m.window:
+                return f"sliding window {number(m.window)}"
         case Attention():
             if m.cross_tokens:
                 return "cross attention"
@@ -222,6 +224,8 @@ def is_partial_reach(m: Mixer) -> bool:
         case Attention():
             rules = (m.window, m.chunk, m.block_index)
             return any(rules)
+        case LatentAttention():
+            return m.window is not None
         case _:
             return False
 
@@ -332,6 +336,8 @@ def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
         yield f"sigmoid output gate {LATENT_GATES[m.gate]}"
     if m.sinks:
         yield "one attention sink per head"
+    if m.rope_norm:
+        yield "RMSNorm on the rotary key"
     other_eps = {n.eps for n in a.norms.values()}
     if m.norm_eps is not None and m.norm_eps not in other_eps:
         epsilon = numbers.epsilon(m.norm_eps)
@@ -356,6 +362,23 @@ def indexer_heads(x: Indexer) -> str:
 
 def attention_details(a: Architecture, m: Attention) -> Iterator[str]:
     """Yield QK-norm, gate, sinks, caps, where values come from, and factors on scores."""
+    if m.transformer:
+        yield f"shared layer on the stream and the embedding, MLP {number(m.transformer.ffn.width)}"
+        if m.transformer.adapter_rank:
+            yield f"adapters of rank {number(m.transformer.adapter_rank)} in each layer"
+    if m.relative:
+        profiles = f"{number(m.relative.width)} profiles of {number(m.relative.extent)} tokens"
+        yield f"learned bias by distance: {profiles}"
+    if m.kv_conv:
+        yield f"short conv {m.kv_conv} over keys and over values"
+    if m.conv_kernels:
+        widths = " and ".join(map(str, m.conv_kernels))
+        yield f"convolutions of {widths} tokens over q and k; half of v from the token before"
+    if m.dynamic_mask:
+        yield f"dynamic mask: the best {number(m.dynamic_mask)} keys by their values"
+    if m.query_experts:
+        chosen = m.heads // m.kv_heads
+        yield f"{chosen} of {number(m.query_experts)} query and output matrices for a token"
     if m.differential:
         yield "differential: half of the heads minus the other half"
     if m.qk_norm:

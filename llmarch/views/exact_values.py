@@ -24,6 +24,7 @@ from ..architecture.schema import (
     LinearAttention,
     MoE,
     Norm,
+    SpeechConformer,
     SpeechTower,
     Tower,
 )
@@ -98,7 +99,9 @@ def part_text(part: Any) -> str:
             return ffn_word(part)
         case Norm():
             return norm_word(part)
-        case Tower() | Conformer() | ConvTower() | FeatureEmbedding() | SpeechTower():
+        case Tower() | Conformer() | ConvTower():
+            return tower_word(part)
+        case FeatureEmbedding() | SpeechTower() | SpeechConformer():
             return tower_word(part)
         case _:
             return fields_text(part)

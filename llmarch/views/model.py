@@ -20,6 +20,7 @@ from ..architecture.schema import (
     Encoder,
     FeatureEmbedding,
     Norm,
+    SpeechConformer,
     SpeechTower,
     Tower,
 )
@@ -30,6 +31,7 @@ from ..architecture.wording.model import (
     residual_word,
     tower_word,
 )
+from ..architecture.wording.names import name_title
 from ..checkpoint.reading import Reading
 from ..sources.raw import TensorTable
 from . import numbers
@@ -180,6 +182,10 @@ def layer_lines(a: Architecture) -> list[str]:
     alternation = pattern(a)
     if alternation:
         lines.append(f"pattern {alternation}")
+    runs = {kind: a.layer_kinds[kind].runs for kind in dict.fromkeys(a.layers)}
+    if any(n > 1 for n in runs.values()):
+        words = [f"{name_title(kind)} {n} times" for kind, n in runs.items()]
+        lines.append(f"run for a token: {', '.join(words)}")
     hidden = number(a.hidden_size)
     width = f"hidden size {hidden}"
     return [*lines, width]
@@ -297,6 +303,10 @@ def tower_lines(t: Encoder) -> list[str]:
         case FeatureEmbedding():
             if t.patch_size:
                 words.append(f"patches of {number(t.patch_size)}")
+        case SpeechConformer():
+            words.append(numbers.plural(t.heads, "head"))
+            words.append(f"convolutions of {number(t.conv_kernel)}")
+            words.append(f"{number(t.mel_bins)} mel bins")
         case SpeechTower():
             words.append(numbers.plural(t.heads, "head"))
             words.append(f"{number(t.mel_bins)} mel bins")

@@ -17,6 +17,7 @@ from ..architecture.schema import (
     Attention,
     CompressedAttention,
     Dense,
+    LatentAttention,
     LinearAttention,
     Mixer,
     MoE,
@@ -278,7 +279,8 @@ def headline(a: Architecture) -> str:
 def partial_reach(mixers: Sequence[Mixer]) -> str:
     """Return what limits the reach of attention: `sliding windows on some layers`, or nothing."""
     softmax = [m for m in mixers if isinstance(m, Attention)]
-    windows = {m.window for m in softmax}
+    latent = [m for m in mixers if isinstance(m, LatentAttention)]
+    windows = {m.window for m in (*softmax, *latent)}
     chunks = {m.chunk for m in softmax}
     if len(windows) > 1:
         return "sliding windows on some layers"
@@ -296,6 +298,8 @@ def state_word(a: Architecture) -> str:
         return "compressor state"
     if any(isinstance(m, LinearAttention) for m in mixers):
         return "recurrent state"
+    if any(isinstance(m, Attention) and (m.conv_kernels or m.kv_conv) for m in mixers):
+        return "last tokens of the convolutions"
     return "encoder's keys and values"
 
 
@@ -361,6 +365,10 @@ def step_factors(s: Step) -> str:
     blocks = " / ".join(scales)
     stream = f"{s.skip_scale:g}"
     inputs = " / ".join(dict.fromkeys(f"{branch.input_scale:g}" for branch in s.branches))
+    if s.affine:
+        return "blocks and stream × learned vectors"
+    if s.learned_skip:
+        return "stream × a learned vector"
     if any(branch.learned_gate for branch in s.branches):
         return "blocks × tanh of a learned number"
     if blocks == stream == inputs == "1":

@@ -26,6 +26,8 @@ IDS = ROOT / "tests/fixtures/rule_ids.txt"
 
 NORM = schema.Norm(kind="layernorm", eps=1e-5)
 ROPE = schema.Rope(theta=1e4, rotary_dim=64)
+RELATIVE = schema.RelativeLogits(width=16, extent=1024)
+SHARED = schema.SharedTransformer(ffn=schema.Dense(width=64, activation="gelu"))
 OTHER = schema.Other(shape=(1, 2), reason="a test")
 
 ROWS: list[tuple[str, str, Any, set[str]]] = [
@@ -64,6 +66,35 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("gemma3-27b", "towers.vision.global_layers", 8, {"tower-shape-changed"}),
     ("gemma3-27b", "towers.vision.tiles", 4, {"tower-shape-changed"}),
     ("gemma3-27b", "towers.vision.tile_layouts", 8, {"tower-shape-changed"}),
+    ("qwen3-8b", "mixers.full.query_experts", 8, {"query-experts-changed"}),
+    ("qwen3-30b-a3b", "ffns.moe.output_bias", True, {"mlp-bias-changed"}),
+    ("qwen3-8b", "mixers.full.dynamic_mask", 2048, {"dynamic-mask-changed"}),
+    ("qwen3-8b", "layer_kinds.full.steps.0.learned_skip", True, {"learned-skip-changed"}),
+    ("deepseek-v3", "ffns.moe.shared_gated", False, {"mlp-gate-changed"}),
+    ("deepseek-v3", "ffns.moe.router.product_keys", True, {"product-keys-changed"}),
+    ("gemma3-27b", "towers.vision.relative_positions", True, {"tower-shape-changed"}),
+    ("gemma3-27b", "towers.vision.neck", 256, {"tower-shape-changed"}),
+    ("deepseek-v3", "mixers.full.window", 512, {"window-changed"}),
+    ("deepseek-v3", "mixers.full.rope_norm", True, {"inner-norm-changed"}),
+    ("qwen3-8b", "mixers.full.conv_kernels", (2, 2), {"qk-convolution-changed"}),
+    ("qwen3-8b", "mixers.full.qk_norm.key_scale", True, {"qk-norm-changed"}),
+    ("deepseek-v3", "ffns.moe.router.hidden_width", 256, {"router-mlp-changed"}),
+    ("deepseek-v3", "ffns.moe.router.carries_state", True, {"router-mlp-changed"}),
+    ("longcat-flash", "ffns.moe.zero_returns", "nothing", {"router-changed"}),
+    ("qwen3-8b", "layer_kinds.full.steps.0.affine", True, {"learned-skip-changed"}),
+    ("qwen3-8b", "embedding.affine", True, {"embedding-affine-changed"}),
+    ("qwen3-8b", "mixers.full.transformer", SHARED, {"shared-transformer-changed"}),
+    ("qwen3-8b", "layer_kinds.full.steps.0.feeds_next", True, {"wiring-changed"}),
+    ("qwen3-8b", "layer_kinds.full.runs", 2, {"layer-runs-changed"}),
+    ("qwen3-8b", "layer_kinds.full.initial_state", True, {"initial-state-changed"}),
+    ("qwen3-8b", "mixers.full.relative", RELATIVE, {"relative-logits-changed"}),
+    ("qwen3-8b", "mixers.full.kv_conv", 4, {"kv-convolution-changed"}),
+    ("qwen3-8b", "residual.conv_kernel", 4, {"output-convolution-changed"}),
+    ("deepseek-v3", "ffns.moe.router.scores_shared", True, {"router-scales-changed"}),
+    ("deepseek-v3", "ffns.moe.router.learned_scale", True, {"router-scales-changed"}),
+    ("llama4-scout", "mixers.full.query_scaling.smooth", True, {"query-scaling-changed"}),
+    ("qwen3-8b", "ffns.dense.learned_scale", True, {"mlp-scale-changed"}),
+    ("gemma3-27b", "towers.vision.separators", 2, {"tower-shape-changed"}),
     # Facts of Beam, A.X K2 and Hy4
     ("qwen3-8b", "mixers.full.gate_bias", True, {"output-gate-changed"}),
     ("deepseek-v3", "mixers.full.sinks", True, {"sinks-changed"}),
@@ -255,6 +286,8 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("deepseek-v3", "quantization", None, {"quantization-changed"}),
 ]
 LOADS = {
+    "layer_kinds.full.steps.0.feeds_next": "behaviour",
+    "ffns.moe.router.carries_state": "behaviour",  # without an MLP there is no vector
     "towers.vision.tiles": "behaviour",  # without layouts there are no tables
     "mixers.linear.dt_rank": "behaviour",
     "mixers.linear.inner_norm": "behaviour",

@@ -21,6 +21,8 @@ REFUSED: dict[str, dict[str, str]] = {
     "helium": {
         "hidden_size|num_attention_heads|head_dim": "the class needs heads as wide as hidden"
     },
+    "zamba": {"attention_hidden_size": "the class cannot run it"},
+    "zamba2": {"attention_hidden_size": "the class cannot run it"},
     "laguna": {"gating=False": "no published model is without a gate"},
     "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
     "xlstm": {"embedding_dim": "the class cannot run it"},
@@ -46,6 +48,8 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "olmo_hybrid": {"": "the reverse conversion divides its joined convolution into equal parts"},
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
     "xglm": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
+    "zamba": {"tie_word_embeddings=False": "the class then unties the shared layers too"},
+    "zamba2": {"tie_word_embeddings=False": "the class then unties the shared layers too"},
     "xlstm": {"num_blocks": "config-contradiction: another key says the same of layers"},
 }
 """By model type: the settings that are read otherwise than the class builds them, and why."""
@@ -54,6 +58,7 @@ ENCODER = "use_bidirectional_attention=True"
 """A setting that makes a model an encoder, which is refused as no decoder."""
 
 WITHOUT_FIXTURE = {
+    "emu3_text_model": "the text part of emu3",
     "gemma3n": "its vision tower is timm's; tests/fixtures/headers has it",
     "glm4v_moe_text": "the text part of glm4v_moe",
     "glm4v_text": "the text part of glm4v",

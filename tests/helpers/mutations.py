@@ -20,6 +20,8 @@ NEW_PARTS: dict[type, Any] = {
     schema.QKNorm: schema.QKNorm(scope="head"),
     schema.Dense: schema.Dense(width=33, activation="gelu"),
     schema.QueryScaling: schema.QueryScaling(beta=0.3, original_context=77),
+    schema.RelativeLogits: schema.RelativeLogits(width=3, extent=5),
+    schema.SharedTransformer: schema.SharedTransformer(ffn=schema.Dense(width=33, activation="x")),
     schema.Indexer: schema.Indexer(heads=3, head_dim=5, top_k=7, rope_dim=2),
     schema.BlockIndex: schema.BlockIndex(heads=3, head_dim=5, block=7, top_blocks=2),
     schema.PerLayerEmbedding: schema.PerLayerEmbedding(width=3, vocab_size=5),
@@ -202,7 +204,8 @@ def new_value(hint: Any) -> Any:
     if origin is Literal:
         return get_args(hint)[0]
     if origin is tuple:
-        return (new_value(get_args(hint)[0]),)
+        items = get_args(hint)
+        return tuple(new_value(item) for item in items if item is not Ellipsis)
     return NEW_PARTS.get(hint) or {int: 7, float: 0.5, bool: True, str: "new"}[hint]
 
 

@@ -15,7 +15,7 @@ declared defaults of the class and its parts, as class_defaults.py gives them; `
 `facts` are read from the modules of the row `cut`, built on the CPU where it is small enough: scaling and window of each attention module,
 epsilon of each norm, and the rotary frequencies. Nothing of llmarch is imported.
 """
-import collections, gzip, json, os, pathlib, re, sys, warnings
+import collections, gzip, json, math, os, pathlib, re, sys, warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
@@ -54,6 +54,8 @@ GIVEN = {
     "aya_vision": {"vision_config.num_attention_heads": 16},
     "gemma4_unified": {"vision_config.patch_size": 16, "audio_config.audio_embed_dim": 640},
     "mllama": {"text_config.num_hidden_layers": 8, "text_config.cross_attention_layers": [3, 6]},
+    "zamba2": {"num_hidden_layers": 12, "layers_block_type": (["linear_attention"] * 2 + ["hybrid"]) * 4, "n_mamba_heads": 80},
+    "zamba": {"num_hidden_layers": 9, "layers_block_type": (["linear_attention"] * 2 + ["hybrid"]) * 3},
     "dbrx": {"attn_config.rope_theta": 500000.0},
     "cohere_compass_text": {"num_hidden_layers": 8, "layer_types": ["sliding_attention", "full_attention"] * 4, "rope_parameters.full_attention": None,
                             "rope_parameters.sliding_attention": {"rope_theta": 10000.0, "rope_type": "default"}, "logit_scale": 0.25},
@@ -109,7 +111,14 @@ def tensors(model):
         if not name: continue
         numbers = [int(n) for n in re.findall(r"(?<=\.)\d+(?=\.|$)", name)]
         table[re.sub(r"(?<=\.)\d+(?=\.|$)", "{}", name), tuple(x.shape)].append(numbers)
-    return sorted([p, list(s), [spans(column) for column in zip(*rows)], len(rows)] for (p, s), rows in table.items())
+    return sorted([p, list(s), [spans(column) for column in zip(*part)], len(part)] for (p, s), rows in table.items() for part in grids(rows))
+
+
+def grids(rows):
+    """Rows of numbers in parts that are grids each, so that their spans tell them."""
+    columns = [len(set(column)) for column in zip(*rows)]
+    if math.prod(columns) == len(rows): return [rows]
+    return [part for first in sorted({row[0] for row in rows}) for part in grids([row for row in rows if row[0] == first])]
 
 
 def parts_of(t):
@@ -193,7 +202,7 @@ def rows_of(t):
 
 def defaults(t):
     """What class_defaults.py says of the configuration class and of those of its parts."""
-    config = CONFIG_MAPPING[t]()
+    config = config_of(t, {})
     parts = [getattr(config, part, None) for part in PARTS]
     return [entry(x.model_type) for x in (config, *parts) if getattr(x, "model_type", None) in CONFIG_MAPPING]
 

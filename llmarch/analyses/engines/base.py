@@ -160,12 +160,14 @@ class Engine:
             return convention.dtype
         return convention.unquantised_dtype
 
-    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+    def limit_to_window(
+        self, a: Architecture, mixer: Attention | LatentAttention, part: CachePart
+    ) -> CachePart:
         """Return the part of a sliding window of W tokens, or of a chunk of C.
 
         min(T, W); of a chunk the most that it ever holds.
         """
-        reach = mixer.window or mixer.chunk
+        reach = attention_span(mixer)
         return replace(part, most_tokens=reach)
 
     def sparse_dtype(self, dtype: str) -> str:
@@ -346,12 +348,19 @@ def computed_state_dtype(mixer: LinearAttention, convention: Convention) -> str:
     return "fp32"
 
 
+def attention_span(mixer: Attention | LatentAttention) -> int | None:
+    """Return the length of a window or of a chunk; None without either."""
+    if isinstance(mixer, LatentAttention):
+        return mixer.window
+    return mixer.window or mixer.chunk
+
+
 def has_windows(mixers: Sequence[Mixer]) -> bool:
     """Return whether a mixer has a sliding window or chunks."""
     for mixer in mixers:
         if isinstance(mixer, CompressedAttention):
             return True
-        if isinstance(mixer, Attention) and (mixer.window or mixer.chunk):
+        if isinstance(mixer, (Attention, LatentAttention)) and attention_span(mixer):
             return True
     return False
 

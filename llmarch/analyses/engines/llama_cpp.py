@@ -23,6 +23,7 @@ from math import ceil
 from ...architecture.schema import (
     Architecture,
     Attention,
+    LatentAttention,
     LinearAttention,
     Mixer,
     Quantization,
@@ -412,7 +413,9 @@ class LlamaCpp(Engine):
         """Return the tokens of a physical batch (`--ubatch-size`)."""
         return options.batched_tokens or UBATCH
 
-    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+    def limit_to_window(
+        self, a: Architecture, mixer: Attention | LatentAttention, part: CachePart
+    ) -> CachePart:
         """Return the part of a window; in models whose windows are left out, of every token."""
         if a.model_type in FULL_SIZE_TYPES:
             return part

@@ -18,11 +18,12 @@ from ...architecture.schema import (
     Architecture,
     Attention,
     CompressedAttention,
+    LatentAttention,
     LinearAttention,
     Mixer,
 )
 from ..cache_parts import FIXED_ROLES, CachePart, Convention
-from .base import FLOAT_FORMATS, Engine, configured_state_dtype, has_windows
+from .base import FLOAT_FORMATS, Engine, attention_span, configured_state_dtype, has_windows
 from .estimates import estimate_activations, graphs_part, process_parts
 from .pools import (
     GIB,
@@ -350,11 +351,13 @@ class SGLang(Engine):
             f"--nnodes {server.machines} --node-rank $NODE_RANK --dist-init-addr $MASTER_ADDR:20000"
         )
 
-    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+    def limit_to_window(
+        self, a: Architecture, mixer: Attention | LatentAttention, part: CachePart
+    ) -> CachePart:
         """Return the part of a window; in models without a sliding pool, of every token."""
         if a.model_type.removesuffix("_text") not in POOLS:
             return part
-        reach = mixer.window or mixer.chunk
+        reach = attention_span(mixer)
         return replace(part, most_tokens=reach)
 
     def sparse_dtype(self, dtype: str) -> str:

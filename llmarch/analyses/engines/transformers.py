@@ -14,11 +14,12 @@ from ...architecture.schema import (
     Architecture,
     Attention,
     CompressedAttention,
+    LatentAttention,
     LinearAttention,
     Mixer,
 )
 from ..cache_parts import ELEMENT_BYTES, CachePart, Convention, compressed_entry_bytes
-from .base import Engine, computed_state_dtype, has_states, has_windows
+from .base import Engine, attention_span, computed_state_dtype, has_states, has_windows
 
 
 class Transformers(Engine):
@@ -44,12 +45,14 @@ class Transformers(Engine):
         """Return the dtype of a block index's keys: they are not quantised."""
         return convention.unquantised_dtype
 
-    def limit_to_window(self, a: Architecture, mixer: Attention, part: CachePart) -> CachePart:
+    def limit_to_window(
+        self, a: Architecture, mixer: Attention | LatentAttention, part: CachePart
+    ) -> CachePart:
         """Return the part of a window: W - 1 tokens, for the next token is the W-th.
 
         transformers: cache_utils.py DynamicSlidingWindowLayer.
         """
-        reach = mixer.window or mixer.chunk or 0
+        reach = attention_span(mixer) or 0
         earlier = reach - 1
         return replace(part, most_tokens=earlier)
 

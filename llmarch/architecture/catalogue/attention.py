@@ -5,7 +5,14 @@ from __future__ import annotations
 from operator import attrgetter
 
 from ...views.numbers import number
-from ..schema import Attention, CompressedAttention, LatentAttention, QKNorm
+from ..schema import (
+    Attention,
+    CompressedAttention,
+    LatentAttention,
+    QKNorm,
+    RelativeLogits,
+    SharedTransformer,
+)
 from ..wording.mixers import (
     Softmax,
     head_sharing,
@@ -180,6 +187,23 @@ def _gate_bias(has_bias: bool) -> str | None:
     if not has_bias:
         return None
     return "one per query head"
+
+
+def _relative(r: RelativeLogits | None) -> str | None:
+    """Return the profiles of a bias by distance: `16 profiles of 1,024 tokens`."""
+    if r is None:
+        return None
+    return f"{number(r.width)} profiles of {number(r.extent)} tokens"
+
+
+def _shared_transformer(t: SharedTransformer | None) -> str | None:
+    """Return the feed-forward block and the adapters: `width 14,336, adapters of rank 128`."""
+    if t is None:
+        return None
+    words = [f"width {number(t.ffn.width)}"]
+    if t.adapter_rank:
+        words.append(f"adapters of rank {number(t.adapter_rank)}")
+    return ", ".join(words)
 
 
 def _alibi(largest: float | None) -> str | None:
@@ -408,7 +432,7 @@ FACTS = (
             "Answers differ for prompts longer than the smaller window. The cache of these layers "
             "has a different size.",
         ),
-        (Attention, CompressedAttention),
+        SOFTMAX,
         unit="tokens",
         rank=LEAD,
         equal="window {}",
@@ -428,7 +452,7 @@ FACTS = (
         rank=LEAD,
     ),
     Fact(
-        "mixers.*.qk_norm{,.scope,.weight,.bias}",
+        "mixers.*.qk_norm{,.scope,.weight,.bias,.key_scale}",
         "Attention",
         "QK-norm",
         _QK_NORM,
@@ -468,6 +492,97 @@ FACTS = (
         (LatentAttention,),
         words=_bias,
         takes="block",
+    ),
+    Fact(
+        "mixers.*.rope_norm",
+        "Attention",
+        "norm of the rotary key",
+        INNER_NORM,
+        (LatentAttention,),
+        rank=DETAIL,
+    ),
+    Fact(
+        "mixers.*.transformer{,.ffn,.ffn.kind,.ffn.width,.ffn.gated,.ffn.bias,.ffn.per_layer,"
+        ".ffn.inner_norm,.ffn.learned_scale,.ffn.activation_numbers,.ffn.channel_mix,.adapter_rank,"
+        ".attention_adapters,.ffn.activation,.ffn.alpha,.ffn.up_offset,.ffn.gate_scale,.ffn.clamp,"
+        ".ffn.clamp_after,.ffn.sparsity,.ffn.own_skip}",
+        "Attention",
+        "shared Transformer layer",
+        ChangeRule(
+            "shared-transformer-changed",
+            "weights",
+            "shared Transformer layer changed",
+            "The feed-forward block or the adapters of the shared layer have other shapes, or it "
+            "is there in one of the two models only.",
+        ),
+        (Attention,),
+        words=_shared_transformer,
+    ),
+    Fact(
+        "mixers.*.relative{,.width,.extent}",
+        "Attention",
+        "relative logits",
+        ChangeRule(
+            "relative-logits-changed",
+            "weights",
+            "relative logits changed",
+            "The bias of the scores by distance was added or removed, or has other profiles.",
+        ),
+        (Attention,),
+        words=_relative,
+    ),
+    Fact(
+        "mixers.*.kv_conv",
+        "Attention",
+        "convolutions of keys and values",
+        ChangeRule(
+            "kv-convolution-changed",
+            "weights",
+            "convolutions of keys and values changed",
+            "The convolutions over keys and values were added or removed, or have another width.",
+        ),
+        (Attention,),
+        unit="tokens",
+    ),
+    Fact(
+        "mixers.*.conv_kernels",
+        "Attention",
+        "convolutions of queries and keys",
+        ChangeRule(
+            "qk-convolution-changed",
+            "weights",
+            "convolutions of queries and keys changed",
+            "The convolutions over queries and keys were added or removed, or have another width.",
+        ),
+        (Attention,),
+    ),
+    Fact(
+        "mixers.*.dynamic_mask",
+        "Attention",
+        "dynamic mask",
+        ChangeRule(
+            "dynamic-mask-changed",
+            "weights",
+            "dynamic mask changed",
+            "The scores of values that mask keys, with their matrix, were added or removed, or a "
+            "query reads another number of keys.",
+        ),
+        (Attention,),
+        unit="keys",
+    ),
+    Fact(
+        "mixers.*.query_experts",
+        "Attention",
+        "query experts",
+        ChangeRule(
+            "query-experts-changed",
+            "weights",
+            "experts of attention changed",
+            "The query and output matrices that a router chooses from were added or removed, or "
+            "there are more or fewer of them.",
+        ),
+        (Attention,),
+        unit="experts",
     ),
     Fact(
         "mixers.*.gate",
@@ -604,7 +719,7 @@ FACTS = (
         words=None,
     ),
     Fact(
-        "mixers.*.query_scaling{,.beta,.original_context,.shift,.power}",
+        "mixers.*.query_scaling{,.beta,.original_context,.shift,.power,.smooth}",
         "Attention",
         "query scaling",
         ChangeRule(

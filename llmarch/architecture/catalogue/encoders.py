@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ...views.numbers import number
-from ..schema import Conformer, ConvTower, Dense, FeatureEmbedding, Linear, SpeechTower, Tower
+from ..schema import (
+    Conformer,
+    ConvTower,
+    Dense,
+    FeatureEmbedding,
+    Linear,
+    SpeechConformer,
+    SpeechTower,
+    Tower,
+)
 from ..wording.feed_forward import activation_word, clamp_word
 from ..wording.model import norm_word, tower_word
 from ..wording.positions import rope_scaling_word
@@ -12,13 +21,15 @@ from .feed_forward import sparsity_words
 from .norms import eps
 
 _SECTION = "Encoders"
-_ANY = (Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower)
-_WITH_LAYERS = (Tower, Conformer, SpeechTower)
+_ANY = (Tower, Conformer, ConvTower, FeatureEmbedding, SpeechTower, SpeechConformer)
+_WITH_LAYERS = (Tower, Conformer, SpeechTower, SpeechConformer)
 _PLAIN = (Tower, SpeechTower)
 _PATCHED = (Tower, FeatureEmbedding)
 _PLACED = (Tower, FeatureEmbedding, SpeechTower)
 _VIT = (Tower,)
 _AUDIO = (Conformer,)
+_CONFORMERS = (Conformer, SpeechConformer)
+_GATED = (SpeechConformer,)
 _CONVOLUTIONAL = (ConvTower,)
 _SCALING = (
     "towers.*.rope.scaling{,.kind,.factor,.original_context,.low_freq_factor,.high_freq_factor,"
@@ -166,9 +177,19 @@ FACTS = (
     Fact("towers.*.output_bias", _SECTION, "output bias", _SHAPE, _VIT),
     Fact("towers.*.qk_norm", _SECTION, "QK-norm", _SHAPE, _VIT),
     Fact("towers.*.qk_norm_whole", _SECTION, "QK-norm over all heads", _SHAPE, _VIT),
+    Fact(
+        "towers.*.separators",
+        _SECTION,
+        "separators",
+        _SHAPE,
+        _VIT,
+        words=count_or_none,
+        unit="rows",
+    ),
     Fact("towers.*.newline", _SECTION, "end of rows", _SHAPE, _VIT),
     Fact(
-        "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm,.activation_numbers}",
+        "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm,.activation_numbers,"
+        ".learned_scale}",
         _SECTION,
         "feed-forward width",
         _SHAPE,
@@ -177,7 +198,7 @@ FACTS = (
     ),
     Fact("towers.*.ffn.channel_mix", _SECTION, "channel mix", _SHAPE, _PLAIN),
     Fact(
-        "towers.*.projector_ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm}",
+        "towers.*.projector_ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm,.learned_scale}",
         _SECTION,
         "projector's feed-forward",
         _PROJECTOR,
@@ -250,6 +271,8 @@ FACTS = (
         unit="norms",
         panel=not_in_panel,
     ),
+    Fact("towers.*.relative_positions", _SECTION, "relative positions", _SHAPE, _VIT),
+    Fact("towers.*.neck", _SECTION, "neck channels", _SHAPE, _VIT),
     Fact(
         "towers.*.global_layers",
         _SECTION,
@@ -344,22 +367,31 @@ FACTS = (
         _SECTION,
         "projector activation",
         _COMPUTATION,
-        _PLAIN,
+        (*_PLAIN, SpeechConformer),
         panel=not_in_panel,
     ),
     Fact("towers.*.projector_norms", _SECTION, "projector norms", _PROJECTOR, _PLAIN),
     Fact("towers.*.projector_norm_bias", _SECTION, "projector norms", _PROJECTOR, _VIT, words=None),
     Fact("towers.*.norms", _SECTION, "norms of the embedding", _PROJECTOR, (FeatureEmbedding,)),
-    Fact("towers.*.mel_bins", _SECTION, "mel bins", _SHAPE, (SpeechTower,), unit="bins"),
+    Fact(
+        "towers.*.mel_bins",
+        _SECTION,
+        "mel bins",
+        _SHAPE,
+        (SpeechTower, SpeechConformer),
+        unit="bins",
+    ),
     Fact("towers.*.features", _SECTION, "layers that feed the projector", _COMPUTATION, _VIT),
     Fact("towers.*.window", _SECTION, "attention window", _COMPUTATION, _VIT, unit="pixels"),
     Fact("towers.*.full_layers", _SECTION, "layers without a window", _COMPUTATION, _VIT),
     Fact("towers.*.deepstack", _SECTION, "deepstack layers", _PROJECTOR, _VIT),
     Fact("towers.*.clipped", _SECTION, "clipped linears", _SHAPE, (Tower, Conformer)),
     Fact("towers.*.standardized", _SECTION, "standardised features", _SHAPE, _VIT),
-    Fact("towers.*.width", _SECTION, "feed-forward width", _SHAPE, _AUDIO),
-    Fact("towers.*.activation", _SECTION, "activation", _COMPUTATION, _AUDIO, panel=not_in_panel),
-    Fact("towers.*.conv_kernel", _SECTION, "convolution kernel", _SHAPE, _AUDIO),
+    Fact("towers.*.width", _SECTION, "feed-forward width", _SHAPE, _CONFORMERS),
+    Fact(
+        "towers.*.activation", _SECTION, "activation", _COMPUTATION, _CONFORMERS, panel=not_in_panel
+    ),
+    Fact("towers.*.conv_kernel", _SECTION, "convolution kernel", _SHAPE, _CONFORMERS),
     Fact("towers.*.chunk", _SECTION, "attention chunk", _COMPUTATION, _AUDIO, unit="frames"),
     Fact(
         "towers.*.left_context",
@@ -381,13 +413,13 @@ FACTS = (
         panel=not_in_panel,
     ),
     Fact("towers.*.softcap", _SECTION, "softcap", _COMPUTATION, _AUDIO, panel=not_in_panel),
-    Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _AUDIO),
+    Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _CONFORMERS),
     Fact(
         "towers.*.subsampled{,.inputs,.outputs,.bias}",
         _SECTION,
         "subsampling matrix",
         _SHAPE,
-        _AUDIO,
+        _CONFORMERS,
         words=_matrix,
         panel=not_in_panel,
     ),
@@ -398,6 +430,15 @@ FACTS = (
         _SHAPE,
         _AUDIO,
         words=_matrix,
+    ),
+    Fact("towers.*.halvings", _SECTION, "halvings", _SHAPE, _GATED),
+    Fact("towers.*.buckets", _SECTION, "buckets of distances", _SHAPE, _GATED, unit="rows"),
+    Fact(
+        "towers.*.{gate_channels,separable_channels,multiplier}",
+        _SECTION,
+        "channels of the convolution",
+        _SHAPE,
+        _GATED,
     ),
     Fact(
         "towers.*.vocabulary",

@@ -7,7 +7,7 @@ from operator import attrgetter
 from ...views.numbers import number, plural
 from ..schema import MoE
 from ..wording.feed_forward import SCORING, router_words, shared_experts_word, zero_experts_word
-from .fact import LEAD, ChangeRule, Fact
+from .fact import DETAIL, LEAD, ChangeRule, Fact
 
 _KINDS = (MoE,)
 _SECTION = "MoE"
@@ -225,7 +225,43 @@ FACTS = (
         words=None,
     ),
     Fact(
-        "ffns.*.router.{input_scale,expert_scale}",
+        "ffns.*.zero_returns",
+        _SECTION,
+        "zero experts",
+        _ROUTER,
+        _KINDS,
+        words=None,
+    ),
+    Fact(
+        "ffns.*.router.{hidden_width,carries_state}",
+        _SECTION,
+        "router MLP",
+        ChangeRule(
+            "router-mlp-changed",
+            "weights",
+            "MLP of the router changed",
+            "The router is an MLP in one of the two models only, or one of another width, or its "
+            "state passes to the next layer in one of them only.",
+        ),
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact(
+        "ffns.*.router.product_keys",
+        _SECTION,
+        "product keys",
+        ChangeRule(
+            "product-keys-changed",
+            "weights",
+            "product keys of the router changed",
+            "Experts are pairs of keys in one of the two models only: the router has another "
+            "number of rows.",
+        ),
+        _KINDS,
+        rank=DETAIL,
+    ),
+    Fact(
+        "ffns.*.router.{input_scale,expert_scale,learned_scale,scores_shared}",
         _SECTION,
         "router",
         _ROUTER_SCALES,

@@ -31,6 +31,12 @@ _MLP_BIAS = ChangeRule(
     "bias of feed-forward blocks added or removed",
     "The matrices of a feed-forward block have bias tensors in one of the two models only.",
 )
+_MLP_GATE = ChangeRule(
+    "mlp-gate-changed",
+    "weights",
+    "gate of the feed-forward block added or removed",
+    "The block has a gate matrix in one of the two models only.",
+)
 
 
 def _clamp(f: Dense | MoE) -> str | None:
@@ -104,6 +110,21 @@ FACTS = (
         (Dense,),
     ),
     Fact("ffns.*.bias", "MoE", "expert bias", _MLP_BIAS, (MoE,)),
+    Fact(
+        "ffns.*.learned_scale",
+        _SECTION,
+        "learned scale",
+        ChangeRule(
+            "mlp-scale-changed",
+            "weights",
+            "learned scale of the feed-forward block changed",
+            "The learned number that multiplies the output of the block was added or removed.",
+        ),
+        (Dense,),
+        rank=DETAIL,
+    ),
+    Fact("ffns.*.output_bias", "MoE", "bias of the sum", _MLP_BIAS, (MoE,)),
+    Fact("ffns.*.shared_gated", "MoE", "shared experts gated", _MLP_GATE, (MoE,), rank=DETAIL),
     Fact("ffns.*.shared_bias", "MoE", "shared expert bias", _MLP_BIAS, (MoE,)),
     Fact(
         "ffns.*.{activation,alpha,up_offset}",
@@ -119,12 +140,7 @@ FACTS = (
         "ffns.*.gated",
         _SECTION,
         "activation",
-        ChangeRule(
-            "mlp-gate-changed",
-            "weights",
-            "gate of the feed-forward block added or removed",
-            "The block has a gate matrix in one of the two models only.",
-        ),
+        _MLP_GATE,
         _BOTH,
         words=None,
     ),

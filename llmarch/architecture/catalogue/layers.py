@@ -32,6 +32,13 @@ _RESIDUAL_SCALE = ChangeRule(
     "A block's output, or the stream it is added to, is multiplied by a different factor. "
     "The model loads and answers differently.",
 )
+_LEARNED_SKIP = ChangeRule(
+    "learned-skip-changed",
+    "weights",
+    "learned factor of the stream changed",
+    "Learned vectors on the stream, on what blocks are added to or on the sums were added or "
+    "removed.",
+)
 
 
 def _mixing(r: Residual) -> str | None:
@@ -86,6 +93,7 @@ FACTS = (
         words=None,
     ),
     Fact(f"{_STEP}.branches.*.block", "Layers", "wiring", _WIRING, words=None),
+    Fact(f"{_STEP}.feeds_next", "Layers", "steps that feed the next", _WIRING, words=None),
     Fact(f"{_STEP}.skip_from", "Layers", "shortcut", _WIRING, words=None),
     Fact(
         "residual{,.kind,.streams,.mixing}",
@@ -114,6 +122,19 @@ FACTS = (
         ),
         words=_mixing,
         takes="block",
+        rank=DETAIL,
+    ),
+    Fact(
+        "residual.conv_kernel",
+        "Layers",
+        "convolutions of block outputs",
+        ChangeRule(
+            "output-convolution-changed",
+            "weights",
+            "convolutions of block outputs changed",
+            "The convolutions over the outputs of blocks were added or removed, or have another "
+            "width.",
+        ),
         rank=DETAIL,
     ),
     Fact(
@@ -187,6 +208,22 @@ FACTS = (
         words=None,
     ),
     Fact(
+        f"{_STEP}.affine",
+        "Norms",
+        "learned factors of the stream",
+        _LEARNED_SKIP,
+        words=None,
+        rank=DETAIL,
+    ),
+    Fact(
+        f"{_STEP}.learned_skip",
+        "Norms",
+        "learned factors of the stream",
+        _LEARNED_SKIP,
+        words=None,
+        rank=DETAIL,
+    ),
+    Fact(
         f"{_STEP}.branches.*.learned_gate",
         "Norms",
         "learned gates of blocks",
@@ -195,6 +232,33 @@ FACTS = (
             "weights",
             "learned gate of a block changed",
             "The learned number whose tanh multiplies a block's output was added or removed.",
+        ),
+        words=None,
+        rank=DETAIL,
+    ),
+    Fact(
+        "layer_kinds.*.runs",
+        "Layers",
+        "runs for a token",
+        ChangeRule(
+            "layer-runs-changed",
+            "behaviour",
+            "number of runs of layers changed",
+            "The same layers run more or fewer times for a token. Answers, time and the size of "
+            "the cache differ.",
+        ),
+        words=None,
+        rank=DETAIL,
+    ),
+    Fact(
+        "layer_kinds.*.initial_state",
+        "Layers",
+        "learned state",
+        ChangeRule(
+            "initial-state-changed",
+            "weights",
+            "learned state of layers changed",
+            "The vector on which a stack of layers begins was added or removed.",
         ),
         words=None,
         rank=DETAIL,

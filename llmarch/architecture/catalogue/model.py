@@ -174,6 +174,18 @@ FACTS = (
         rank=DETAIL,
     ),
     Fact(
+        "embedding.affine",
+        "Size",
+        "learned factors of the embedding",
+        ChangeRule(
+            "embedding-affine-changed",
+            "weights",
+            "learned vectors on the embedding changed",
+            "The vectors that are added to the embedding and multiply it were added or removed.",
+        ),
+        rank=DETAIL,
+    ),
+    Fact(
         "embedding.extra_rows",
         "Size",
         "rows beyond the vocabulary",

@@ -124,6 +124,14 @@ def router_words(f: MoE) -> list[str]:
         words.append(f"reads the stream through {product}")
     if r.expert_scale:
         words.append("a learned scale per expert")
+    if r.learned_scale:
+        words.append("a learned scale of all")
+    if r.scores_shared:
+        words.append("rows for shared experts")
+    if r.hidden_width:
+        words.append(f"an MLP of width {number(r.hidden_width)}")
+    if r.product_keys:
+        words.append("product keys")
     return words
 
 
@@ -134,4 +142,6 @@ def zero_experts_word(f: MoE) -> str | None:
     zeros = number(f.zero_experts)
     computing = f.active * f.experts / (f.experts + f.zero_experts)
     chosen = number(f.active)
+    if f.zero_returns == "nothing":
+        return f"{zeros} without an expert"
     return f"{zeros} return their input, on average {computing:.3g} of {chosen} chosen compute"

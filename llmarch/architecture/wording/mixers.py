@@ -76,6 +76,8 @@ def mixer_word(m: Mixer) -> str:
                 return "sparse MLA"
             if m.index_from:
                 return "sparse MLA (shared index)"
+            if m.window:
+                return "sliding MLA"
             return "MLA"
         case LinearAttention():
             return SHORT_LINEAR.get(m.variant, LINEAR[m.variant])
@@ -208,6 +210,8 @@ def query_scaling_word(q: QueryScaling | None) -> str | None:
     if q.shift:
         position = f"(pos + {number(q.shift)})"
     length = number(q.original_context)
+    if q.smooth:
+        return f"1 + {q.beta:g} ln(max(1, {position} / {length}))"
     if q.power:
         return f"(1 + {position} / {length})^{q.beta:g}"
     return f"1 + {q.beta:g} ln(1 + ⌊{position} / {length}⌋)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ... import tensors
 from ...architecture import schema as s
+from ...errors import ConfigError
 from .. import blocks
 from ..evidence import Draft, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
@@ -37,11 +38,16 @@ def read(c: ConfigKeys) -> Draft:
 
 
 def _router(c: ConfigKeys) -> Draft:
-    """Read the router, which has groups of experts only if the config has."""
-    if c.optional(c.size, "n_group").value is not None:
+    """Read the router, which has groups of experts only if the config has.
+
+    Raises ConfigError for a config that has one of the two keys alone.
+    """
+    keys = ("n_group", "topk_group")
+    absent, chosen = (c.optional(c.size, key) for key in keys)
+    if (absent.value is None) != (chosen.value is None):
+        raise ConfigError(f"{c.file}: {' and '.join(map(c.key, keys))} need each other")
+    if absent.value is not None:
         return blocks.sigmoid_router(c)
-    absent = c.optional(c.size, "n_group")
-    c.ignore("topk_group")
     return draft(
         s.Router,
         scoring=c.expect("scoring_func", "sigmoid"),

@@ -19,6 +19,7 @@ from ...architecture.schema import (
     Encoder,
     FeatureEmbedding,
     LinearAttention,
+    SpeechConformer,
     SpeechTower,
     Tower,
 )
@@ -295,6 +296,8 @@ def tower_chain(tower: Encoder) -> ChainPicture:
                 parts.append(f"merge {tower.merge} × {tower.merge}")
         case SpeechTower():
             parts = ["2 convolutions", f"{tower.layers} × Whisper layer"]
+        case SpeechConformer():
+            parts = [f"{tower.halvings} convolutions", f"{tower.layers} × Conformer"]
         case Conformer():
             parts = ["2 convolutions", f"{tower.layers} × Conformer"]
         case FeatureEmbedding():

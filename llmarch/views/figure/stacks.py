@@ -18,6 +18,7 @@ from ...architecture.schema import (
     FeatureEmbedding,
     LatentAttention,
     LayerKind,
+    SpeechConformer,
     SpeechTower,
     Step,
     Tower,
@@ -346,7 +347,7 @@ def tower_box(name: str, tower: Encoder) -> Box:
             lines.append(f"{blocks} convolutional blocks")
         case FeatureEmbedding():
             lines.append("no layers")
-        case Tower() | Conformer() | SpeechTower():
+        case Tower() | Conformer() | SpeechTower() | SpeechConformer():
             width = number(tower.hidden_size)
             lines.append(f"{tower.layers} layers, width {width}")
     if tower.projector:

@@ -93,10 +93,7 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("hy_v4", "swiglu_limit"): NOT_REACHED,
     ("doge", "keep_window_size"): NOT_REACHED,
     ("hrm_text", "rms_norm_eps"): NOT_REACHED,
-    (
-        "hrm_text",
-        "prefix_lm",
-    ): NOT_GIVEN,
+    ("hrm_text", "prefix_lm"): NOT_GIVEN,
     ("jetmoe", "rms_norm_eps"): NOT_REACHED,
     ("inkling_text", "rms_norm_eps"): NOT_REACHED,
     ("dbrx", "attn_config.rope_theta"): VLLM,
@@ -144,7 +141,6 @@ DIFFERENCES: dict[tuple[str, str], str] = {
             *("aya_vision", "cohere2_vision", "deepseek_vl", "idefics3", "internvl"),
             *("lfm2_vl", "lighton_ocr", "llava_next", "paligemma", "smolvlm"),
             *("fuyu", "gemma4", "got_ocr2", "moss_transcribe_diarize", "qwen3_5", "qwen3_5_moe"),
-            "qwen3_vl_moe",
         )
     },
 }

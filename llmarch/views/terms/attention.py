@@ -65,8 +65,8 @@ TERMS = (
         "Only the latent and one rotary key, which all heads share, are cached.",
         ("MLA", "latent attention", "multi-head latent attention", "MLA ranks", "kv_lora_rank"),
         "k, v = W_up · latent; cache per token and layer: kv_lora_rank + qk_rope_head_dim elements",
-        "The cache is smaller than that of GQA, and DeepSeek's ablation puts it above MHA in "
-        "quality. It costs the projections from the latent.",
+        "In DeepSeek-V2 the cache is that of GQA with 2.25 groups, and the paper's ablation of MoE "
+        "models puts it above MHA in quality. It costs the projections from the latent.",
         "DeepSeek-V2, arXiv:2405.04434",
         ("mixers.*.kv_lora_rank", "mixers.*.qk_rope_head_dim"),
         has_kind("mla"),
@@ -77,14 +77,14 @@ TERMS = (
         "In MLA queries too are projected from a small latent.",
         ("q_lora_rank", "compressed queries", "latent ranks"),
         "q = W_up norm(W_down x)",
-        "It saves parameters and activations in training; the cache is the same.",
+        "It saves memory for activations in training; the cache is the same.",
         "DeepSeek-V2, arXiv:2405.04434",
         ("mixers.*.q_lora_rank",),
         has_field("q_lora_rank"),
     ),
     Term(
         "sliding window",
-        "A token reads only the last tokens, as many as the window is long; most models have some "
+        "A token reads only the last tokens, as many as the window is long; many models have some "
         "layers that read everything in between.",
         ("SWA", "sliding", "local attention", "sliding-window attention", "window", "full windows"),
         "position p reads p − window + 1 … p",
@@ -97,11 +97,11 @@ TERMS = (
     Term(
         "chunked attention",
         "The context is cut into chunks, and a token reads those before it in its own chunk.",
-        ("chunk", "chunked", "iRoPE"),
+        ("chunk", "chunked"),
         "position p reads chunk · ⌊p / chunk⌋ … p",
         "Cost and cache stop growing with the context, as with a window. Layers without it see "
         "across chunks.",
-        "Llama 4 (Meta AI, 2025)",
+        "code of Llama 4 (Meta AI, 2025)",
         ("mixers.*.chunk",),
         has_kind("chunked"),
         "chunked attention",
@@ -134,8 +134,8 @@ TERMS = (
         "coarser ones.",
         ("CSA", "HCA", "compressed attention", "compressed", "compression", "compressor state"),
         "one entry for each `ratio` tokens: 4 (CSA) or 128 (HCA)",
-        "The cache of a context of a million tokens becomes a small part of MLA's.",
-        "modelling code of DeepSeek V4 (2026)",
+        "The cache of a million tokens is a tenth of that of DeepSeek-V3.2 (V4-Pro).",
+        "DeepSeek-V4, arXiv:2606.19348",
         ("mixers.*.ratio", "mixers.*.series"),
         has_kind("compressed"),
         "compressed attention",
@@ -144,9 +144,10 @@ TERMS = (
         "block-sparse attention",
         "An index scores blocks of keys, and a query reads the best blocks and the nearest ones.",
         ("block index", "block-sparse"),
-        "the top_blocks blocks of `block` tokens are read, and local_blocks nearest ones",
+        "top_blocks blocks of `block` tokens are read; the local_blocks nearest are among them",
         "A long context costs as much as the blocks that are read, in pieces that GPUs read well.",
-        "MoBA, arXiv:2502.13189; Native Sparse Attention, arXiv:2502.11089",
+        "MoBA, arXiv:2502.13189; Native Sparse Attention, arXiv:2502.11089; MiniMax Sparse "
+        "Attention, arXiv:2606.13392",
         ("mixers.*.block_index.top_blocks",),
         has_field("block_index"),
     ),
@@ -233,7 +234,7 @@ TERMS = (
         "values from keys",
         "Values are the output of the key projection: there is not a value matrix.",
         ("values: the key projection", "values"),
-        "v = W_k x, before QK-norm and RoPE of the keys",
+        "v = norm(W_k x), from before QK-norm and RoPE of the keys; the norm has no weights",
         "It saves a projection.",
         "modelling code of Gemma 4 (2026)",
         ("mixers.*.values_from_keys",),
@@ -244,8 +245,9 @@ TERMS = (
         "Constant factors within attention: of values (MiMo), of MLA's queries and latent "
         "(LongCat).",
         ("value scale",),
-        why="They undo how the widths of latents change the size of what passes through them.",
-        described="LongCat-Flash, arXiv:2509.01322",
+        "LongCat: √(hidden_size / rank of the latent)",
+        why="Those of LongCat undo how the widths of latents change the size of what passes them.",
+        described="LongCat-Flash, arXiv:2509.01322; modelling code of MiMo-V2-Flash",
         facts=("mixers.*.value_scale", "mixers.*.q_scale", "mixers.*.kv_scale"),
         is_in=has_mixer(
             lambda m: any(getattr(m, name, None) for name in ("value_scale", "q_scale", "kv_scale"))
@@ -257,7 +259,7 @@ TERMS = (
         ("attention temperature tuning", "temperature tuning"),
         "q · (1 + β · ln(1 + ⌊position / original_context⌋))",
         "The softmax stays as sharp over a long context as over a short one.",
-        "Scalable-Softmax, arXiv:2501.19399; Llama 4",
+        "Scalable-Softmax, arXiv:2501.19399; code of Llama 4 (Meta AI, 2025)",
         ("mixers.*.query_scaling.beta",),
         has_field("query_scaling"),
     ),
@@ -266,7 +268,7 @@ TERMS = (
         "A token adds to a state of fixed size and reads from it, instead of reading all tokens "
         "before it. Variants differ in how the state decays and is written.",
         ("recurrent state", "state", "hybrid", "linear", "decay"),
-        "S ← decay · S + k vᵀ; output = S q",
+        "S ← decay · S + k vᵀ; output = Sᵀ q",
         "Cost grows linearly with the context and the state does not grow at all. Models mix such "
         "layers with some of full attention.",
         "Transformers are RNNs, arXiv:2006.16236",
@@ -358,17 +360,18 @@ TERMS = (
         "A recurrent mixer with a learned decay for each channel, and a feed-forward block that "
         "mixes in the token before (channel mix).",
         ("rwkv4", "RWKV-4", "rwkv7", "RWKV-7", "channel mix", "time mix"),
-        "wkv = Σ e^(w · distance + k) v / Σ e^(w · distance + k)  (RWKV-4)",
+        "wkv = Σ e^(k − w · distance) v / Σ e^(k − w · distance), the token itself with e^(k + u)  "
+        "(RWKV-4)",
         "It trains like a transformer and runs like a recurrent network.",
-        "RWKV, arXiv:2305.13048",
+        "RWKV, arXiv:2305.13048; RWKV-7, arXiv:2503.14456",
         ("mixers.*.variant", "ffns.*.channel_mix"),
         has_mixer(lambda m: isinstance(m, LinearAttention) and m.variant.startswith("rwkv")),
     ),
     Term(
         "mLSTM",
-        "A matrix memory with exponential input and forget gates for each head (xLSTM).",
+        "A matrix memory with an exponential input gate and a forget gate for each head (xLSTM).",
         ("xLSTM",),
-        "C ← f C + i v kᵀ; output = C q / max(|n · q|, 1)",
+        "C ← f C + i v kᵀ; n ← f n + i k; output = C q / max(|n · q|, 1)",
         "It gives the LSTM a memory as large as that of linear attention.",
         "xLSTM, arXiv:2405.04517",
         ("mixers.*.variant",),
@@ -381,7 +384,7 @@ TERMS = (
         ("short conv", "short_conv", "gated short convolution", "conv_kernel", "LIV convolution"),
         "y_t = Σ w_i ⊙ x_{t−i} for i < conv_kernel",
         "It mixes neighbours at almost no cost, and its state is a few tokens.",
-        "Hungry Hungry Hippos, arXiv:2212.14052; LFM2 (Liquid AI, 2025)",
+        "Hungry Hungry Hippos, arXiv:2212.14052 (as a shift SSM); LFM2, arXiv:2511.23404",
         ("mixers.*.conv_kernel",),
         has_mixer(lambda m: isinstance(m, LinearAttention) and m.conv_kernel),
     ),
@@ -400,7 +403,8 @@ TERMS = (
         "Query, key and value projections, or the output projection, add a learned vector.",
         ("bias", "qkv bias", "no bias"),
         "q = W_q x + b_q",
-        "Qwen2 had it for longer contexts; most models since Llama have none.",
+        "Qwen has it on queries, keys and values to go on beyond the context of training; Llama "
+        "has none.",
         "Qwen, arXiv:2309.16609",
         ("mixers.*.qkv_bias", "mixers.*.output_bias"),
         has_attention(lambda m: m.qkv_bias),

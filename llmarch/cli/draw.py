@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,11 @@ from .common import (
     models_argument,
 )
 from .pictures import figure_drawings, picture_format, write_picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..checkpoint.reading import Observation, Reading
 
 
 class ThemeName(StrEnum):
@@ -91,4 +96,15 @@ def draw(
     parts = frozenset(part.value for part in only or PartName)
     drawings = figure_drawings(readings, suffix, narrow=narrow, parts=parts)
     write_picture(drawings, output, theme.value, scale)
+    warn_of(readings)
     end_if_partial(readings)
+
+
+def warn_of(readings: Sequence[Reading | Observation]) -> None:
+    """Say on stderr what contradicts the models' configs, and what was read in place of another."""
+    from ..checkpoint.reading import Reading
+    from ..renderers.output import write_text
+    from ..views.remarks import reading_warnings
+
+    for line in reading_warnings([r for r in readings if isinstance(r, Reading)]):
+        write_text(line, error=True)

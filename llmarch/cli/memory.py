@@ -409,15 +409,17 @@ def write_scenarios(
     if format is MemoryFormat.csv:
         from ..renderers.csv import rows_text
         from ..renderers.output import write_text
+        from ..views.scenarios import scenario_row
 
-        write_text(rows_text([scenario.to_row() for scenario in scenarios]), "json")
+        rows = [scenario_row(scenario, readings[scenario.number]) for scenario in scenarios]
+        write_text(rows_text(rows), "json")
         return
     from ..views.scenarios import scenarios_table
 
     write(
         Format(format.value),
         "table",
-        lambda: scenarios_table(scenarios),
+        lambda: scenarios_table(scenarios, readings),
         lambda: scenarios_document(readings, scenarios),
     )
 

@@ -12,7 +12,10 @@ from .declared_fields import aliases_of
 from .findings import contradiction, same_statement
 from .keys import ConfigKeys, is_token_key
 
-STAYS = "transformers sets the latter first and obeys the former"
+STAYS = (
+    "transformers sets the latter first and obeys the former, and so do vLLM and SGLang, which read"
+    " its class; mlx-lm reads one of them as its own class has it"
+)
 
 
 def with_aliases(c: ConfigKeys) -> ConfigKeys:

@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from .declared_fields import field_letters
 from .evidence import Sourced
 from .findings import (
+    READERS,
     contradiction,
     layer_list_length,
     layer_number_too_high,
@@ -276,6 +277,7 @@ class ConfigKeys:
         Null counts as absent for the class default, but is the evidence for a `default`.
         """
         self.ignore(*keys)
+        keys = self._fields_first(keys)
         if self.overrides:
             own = tuple(key for key in keys if key in self.overrides)
             keys = (*own, *(key for key in keys if key not in own))
@@ -284,7 +286,8 @@ class ConfigKeys:
             stated = key in self.data and isinstance(native, Evidence)
             if stated or self.data.get(key) is not None:
                 for other in keys:
-                    contradiction(self, key, self, other)
+                    if other != key and self.data.get(other) is not None:
+                        contradiction(self, key, self, other, self._readers_of(key, other))
                 return Found(key, self.data[key], self._evidence(key))
         null = next((k for k in keys if k in self.data), None)
         if default is MISSING:
@@ -296,6 +299,27 @@ class ConfigKeys:
         source = self.defaults_ref or self.ref
         evidence = Evidence(kind="default", ref=f"{self.key(keys[0])}, {source}")
         return Found(keys[0], default, evidence)
+
+    def _readers_of(self, key: str, other: str) -> str:
+        """Return who reads which of two keys, of which llmarch reads the first; empty: not known.
+
+        transformers reads the fields of its class, and vLLM and SGLang build the model by that.
+        """
+        if (key, other) in READERS:
+            return READERS[key, other]
+        fields = field_letters(self.model_type)
+        if key in fields and other not in fields:
+            return (
+                "transformers, vLLM and SGLang read the former; the class has no field of the other"
+            )
+        return ""
+
+    def _fields_first(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Return keys with the fields of transformers' class first, where several are stated."""
+        if len(keys) < 2 or sum(self.data.get(key) is not None for key in keys) < 2:
+            return keys
+        fields = field_letters(self.model_type)
+        return tuple(sorted(keys, key=lambda key: key not in fields))
 
     def _class_default(self, keys: tuple[str, ...], null: str | None) -> Found:
         """Return the class default of the first key that has one.

@@ -20,7 +20,8 @@ from ..checkpoint.reading import Observation, Reading
 from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
 from ..errors import LlmarchError
-from ..views.conflict import conflict_lines
+from ..views.remarks import reading_warnings
+from ..views.scenarios import scenario_row
 from ..views.wording import block_word
 
 if TYPE_CHECKING:
@@ -248,9 +249,10 @@ def scenarios(readings: list[Reading], planned: Iterable[Scenario]) -> dict[str,
     plans: list[dict[str, Any]] = []
     rows: list[dict[str, Any]] = []
     for scenario in planned:
-        rows.append(scenario.to_row())
+        reading = readings[scenario.number]
+        rows.append(scenario_row(scenario, reading))
         if scenario.planned is not None:
-            plans.append(planned_model(readings[scenario.number], scenario.planned))
+            plans.append(planned_model(reading, scenario.planned))
     return {"schema_version": SCHEMA_VERSION, "gpu": None, "models": plans, "scenarios": rows}
 
 
@@ -270,7 +272,7 @@ def planned_model(r: Reading, plan: PlannedModel) -> dict[str, Any]:
         checkpoint = checkpoint_figures(r.check, r.raw)
     location = {"source": model_source(r), "status": r.status, "checkpoint": checkpoint}
     document = plan.to_dict()
-    warnings = [*conflict_lines(r), *document["warnings"]]
+    warnings = [*reading_warnings([r]), *document["warnings"]]
     return location | document | {"warnings": warnings}
 
 

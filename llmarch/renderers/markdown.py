@@ -90,6 +90,10 @@ def table_row(cells: Sequence[str]) -> str:
 
 def table(t: Table) -> str:
     """Return a table; sections are a column of their own, named in their first row."""
+    return "\n\n".join(filter(None, [_table_rows(t), bullets(t.notes)]))
+
+
+def _table_rows(t: Table) -> str:
     shown = [marked_row(t, row) for row in t.rows]
     if not t.sections:
         return rows(t.columns, shown)

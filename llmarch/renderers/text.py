@@ -290,6 +290,7 @@ def table(t: Table, out: Out | None = None) -> None:
     laid_out = table_lines(cleaned, out.width - LEFT_MARGIN)
     if not out.is_terminal:
         out.write_lines("".join(part.text for part in line) for line in laid_out)
+        print_notes(out, t.notes)
         return
     lines: list[Text] = []
     for segments in laid_out:
@@ -298,6 +299,7 @@ def table(t: Table, out: Out | None = None) -> None:
             line.append(part, "dim" if part == ABSENT else ROLE_STYLES.get(role))
         lines.append(line)
     out.show(Text("\n").join(lines))
+    print_notes(out, t.notes)
 
 
 def listing(items: Listing) -> None:

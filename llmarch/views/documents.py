@@ -46,6 +46,8 @@ class Table(Frozen):
     """Whether three columns or more are compared with the first: cells that differ are marked."""
     columns_beside: int = 0
     """How many of the last columns of a matrix are not of a model."""
+    notes: list[str] = field(default_factory=list[str])
+    """What a reader must know of all rows, a sentence each."""
 
 
 def marked_row(t: Table, row: list[str]) -> list[str]:

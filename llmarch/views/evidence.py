@@ -19,6 +19,7 @@ from ..sources.raw import is_gguf_document
 from . import numbers
 from .documents import Table
 from .findings import finding_line
+from .remarks import stand_ins
 
 SOURCES = {
     "config": "config key {}",
@@ -66,6 +67,8 @@ class Explanation(Frozen):
     """Path and meaning of each block that was found: `mixers.full`, `norms`."""
     facts: list[ExplainedFact]
     """The facts that were found, in the schema's order."""
+    remarks: tuple[str, ...] = ()
+    """What was read in place of what was named."""
     is_gguf: bool = False
     """Whether the model was read from a GGUF file, whose keys are not those of a config."""
 
@@ -95,7 +98,11 @@ def explain(reading: Reading | Observation, path: str) -> Explanation:
             facts.append(ExplainedFact(fact_path, value, meaning, fact_evidence, findings))
     blocks = [prefix for prefix in prefixes if prefix not in evidence]
     meanings_of_blocks = {block: meanings.meaning(block) for block in blocks}
-    return Explanation(meanings_of_blocks, facts, is_gguf_document(reading.raw.config or {}))
+    is_gguf = is_gguf_document(reading.raw.config or {})
+    lines: tuple[str, ...] = ()
+    if isinstance(reading, Reading):
+        lines = tuple(stand_ins(reading))
+    return Explanation(meanings_of_blocks, facts, lines, is_gguf)
 
 
 def evidence_of(reading: Reading | Observation) -> dict[str, Evidence]:
@@ -298,7 +305,8 @@ def explanation_table(explanation: Explanation) -> Table:
             shown.add(fact.meaning)
         text = "\n".join(lines)
         rows.append([fact.path, explained_value(fact.value), text])
-    return Table(["fact", "value", "meaning and evidence"], rows)
+    columns = ["fact", "value", "meaning and evidence"]
+    return Table(columns, rows, notes=list(explanation.remarks))
 
 
 def without_blank_lines(text: str) -> str:
@@ -371,5 +379,6 @@ def explanation_document(explanation: Explanation) -> dict[str, Any]:
             **evidence,
             "meaning": fact.meaning,
             "findings": [asdict(finding) for finding in fact.findings],
+            "remarks": list(explanation.remarks),
         }
     return document

@@ -4,17 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from ..analyses.planning import PlannedModel
-from ..analyses.scenarios import Scenario
+from ..analyses.scenarios import SENTENCES, Scenario
+from ..checkpoint.reading import Reading
 from . import numbers
 from .documents import ABSENT, Table
 from .memory import largest_context_words, planned_fit_words
 from .numbers import number
+from .remarks import reading_warnings
 
 
-def scenarios_table(scenarios: Sequence[Scenario]) -> Table:
-    """Return the table of scenarios: a section for each model, GPUs and formats that differ."""
+def scenario_row(scenario: Scenario, reading: Reading) -> dict[str, Any]:
+    """Return a scenario as one flat row, with what contradicts the model's config."""
+    row = scenario.to_row()
+    warnings = [*reading_warnings([reading]), row["warnings"] or ""]
+    return row | {"warnings": SENTENCES.join(filter(None, warnings))}
+
+
+def scenarios_table(scenarios: Sequence[Scenario], readings: Sequence[Reading]) -> Table:
+    """Return the table of scenarios: a section for each model, GPUs and formats that differ.
+
+    readings: the models, of which it says what contradicts their configs.
+    """
     sections: dict[int, str] = {}
     rows: list[list[str]] = []
     columns = shown_columns(scenarios)
@@ -27,7 +40,8 @@ def scenarios_table(scenarios: Sequence[Scenario]) -> Table:
             sections[len(rows)] = title
             last = title
         rows.append([words(scenario) for words in columns.values()])
-    return Table(list(columns), rows, sections, " · ".join(filter(None, same)))
+    title = " · ".join(filter(None, same))
+    return Table(list(columns), rows, sections, title, notes=reading_warnings(readings))
 
 
 def shown_columns(scenarios: Sequence[Scenario]) -> dict[str, Callable[[Scenario], str]]:

@@ -128,7 +128,7 @@ def test_cells_are_no_formulas() -> None:
 
 
 def test_the_table_has_every_scenario(planned: list[Scenario]) -> None:
-    table = scenarios_table(planned)
+    table = scenarios_table(planned, [])
     assert len(table.rows) == len(planned)
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert len(table.sections) == 3 * 12

@@ -144,6 +144,7 @@ def test_explain(run: Run) -> None:
         "confirmed_by": [],
         "certainty": "",
         "findings": [],
+        "remarks": [],
     }
     _, err = run("show", "qwen3-235b", "--explain", "mixers.full.kvheads", code=2)
     assert "mixers.full.kv_heads" in err

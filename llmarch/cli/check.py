@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..errors import LlmarchError
 from ..renderers.output import Form, write_text
@@ -81,14 +82,51 @@ Ignored = Annotated[
 ]
 
 
+class CheckCommand(TyperCommand):
+    """The command, whose errors of usage are written into the reports that were asked for."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the command line. Raises click's UsageError, which is in the reports too."""
+        words = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:  # of click, which some versions of typer have within themselves
+            message = getattr(error, "format_message", None)
+            if message is not None:
+                write_usage_error(message(), words)
+            raise
+
+
+def write_usage_error(message: str, words: Sequence[str]) -> None:
+    """Write what is wrong with a command line into the reports that its words ask for."""
+    from ..errors import ConfigError
+
+    with suppress(SystemExit):  # a target that is wrong too: the first error is told
+        error = ConfigError(message, "`llmarch check --help` has the usage")
+        write_failure(error, named_targets(words))
+
+
+def named_targets(words: Sequence[str]) -> list[tuple[ReportFormat, str]]:
+    """Return the targets that the words of a command line name with `--output`."""
+    option = "--output"
+    targets: list[tuple[ReportFormat, str]] = []
+    for i, word in enumerate(words):
+        if word.startswith(f"{option}="):
+            targets.append(parse_target(word.removeprefix(f"{option}=")))
+        elif word == option and i + 1 < len(words):
+            targets.append(parse_target(words[i + 1]))
+    return targets
+
+
 @app.command(
+    cls=CheckCommand,
     epilog=examples(
         "llmarch check",
         "llmarch check acme/fine-tune --against Qwen/Qwen3-8B --ignore vocabulary-changed",
         "llmarch check acme/model-FP8 --against acme/model --fail-on capacity",
         "llmarch check --output sarif=llmarch.sarif --output markdown=-",
         "llmarch check --update",
-    )
+    ),
 )
 def check(
     refs: Annotated[

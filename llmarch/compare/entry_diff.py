@@ -61,7 +61,8 @@ def find_differences(old: Entry, new: Entry) -> list[Change]:
         changes = with_keys(of_facts, old.config_source, new.config_source, new.files.config)
         changes = with_ties_of_class(changes, old, new)
         changes += _finding_changes(old, new)
-        changes += _unread_key_changes(old, new)
+        told = {change.path for change in changes}
+        changes += [c for c in _unread_key_changes(old, new) if c.path not in told]
     changes += _stored_changes(old, new, changes)
     changes += _standing_conflicts(old, new)
     changes += _beside_changes(old, new)

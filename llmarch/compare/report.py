@@ -118,6 +118,8 @@ class Report(Frozen):
     """Rules whose changes fail whatever their severity."""
     notes: tuple[str, ...] = ()
     """What a reader should know of the policy: ignores that expired or that nothing needs."""
+    is_unbegun: bool = False
+    """Whether no model was read: the command or the lock is wrong, as the only verdict says."""
 
     def failing(self, verdict: Verdict) -> tuple[Change, ...]:
         """Return the changes of a verdict at or above the level."""
@@ -400,7 +402,9 @@ def change_of_model(verdict: Verdict, change: Change) -> str:
 def verdict_state(verdict: Verdict) -> str:
     """Return how a comparison ended, apart from its changes: `same architecture, 2 ignored`."""
     words: list[str] = []
-    if verdict.error:
+    if verdict.error and verdict.is_skipped:
+        words.append("nothing was checked")
+    elif verdict.error:
         words.append("could not be read")
     elif verdict.partial:
         words.append("read only in part")
@@ -424,7 +428,8 @@ def verdict_remarks(verdict: Verdict) -> list[str]:
 
 def failed_report(error: LlmarchError, file: str = "") -> Report:
     """Return the report of a check that could not begin, with the reason as its only verdict."""
-    return Report((Verdict("llmarch check", None, None, error=error),), "behaviour", file)
+    verdict = Verdict("llmarch check", None, None, error=error, is_skipped=True)
+    return Report((verdict,), "behaviour", file, is_unbegun=True)
 
 
 def verdict_reasons(verdict: Verdict) -> list[str]:
@@ -447,7 +452,9 @@ def summary_lines(report: Report) -> list[str]:
     accepted = sum(len(verdict.accepted) for verdict in verdicts)
     unread = sum(verdict.error is not None for verdict in verdicts)
     partial = sum(verdict.partial for verdict in verdicts)
-    counts = [f"{count_noun(failing, 'change')} at or above '{report.level}'"]
+    if report.is_unbegun:
+        return ["nothing was checked", *report.notes]
+    counts = [f"{count_noun(failing, 'change')} {failing_words(report)}"]
     if lesser:
         counts.append(f"{lesser} below")
     if ignored:
@@ -461,6 +468,14 @@ def summary_lines(report: Report) -> list[str]:
         models = count_noun(partial, "model")
         lines.append(f"{models} read only in part: more may have changed")
     return [*lines, *report.notes]
+
+
+def failing_words(report: Report) -> str:
+    """Return `at or above 'weights'`, or with the rules whose changes fail beside the level."""
+    level = f"at or above '{report.level}'"
+    if not report.fail_rules:
+        return level
+    return f"{level} or of {', '.join(sorted(report.fail_rules))}"
 
 
 def count_noun(n: int, noun: str) -> str:

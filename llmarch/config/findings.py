@@ -29,6 +29,8 @@ KEYS_OF_TENSORS = frozenset(
 """Keys that say which tensors a model has to engines that obey them, where transformers does not
 (vLLM's deepseek_v2.py)."""
 
+IGNORES = "and ignores the key"
+
 FAILS = "transformers 5.23.0 refuses the config or fails in the model"
 """What becomes of a config that it cannot read or run."""
 
@@ -184,7 +186,7 @@ def value_not_obeyed(c: ConfigKeys, key: str, value: Any) -> None:
     if same_statement(given, value) or _has_another_length(key, given, value):
         return
     problem = (
-        f"but the model's code has {shown(value)} and ignores the key: engines that obey it"
+        f"but the model's code has {shown(value)} {IGNORES}: engines that obey it"
         " compute something else, or fail to load"
     )
     _contradicted(c, key, problem, "info", value)
@@ -375,9 +377,29 @@ def add(c: ConfigKeys, finding: Finding) -> None:
     Values are numbers, words or null: anything that JSON does not have is a word (`nan`).
     """
     finding = replace(finding, old=_json_value(finding.old), new=_json_value(finding.new))
+    if _is_obeyed(c, finding):
+        return
     known = any((f.rule, f.path) == (finding.rule, finding.path) for f in c.findings)
     if not known:
         c.findings.append(finding)
+
+
+def _is_obeyed(c: ConfigKeys, finding: Finding) -> bool:
+    """Return whether a key of which it is said that no code obeys it is obeyed by some block.
+
+    Such a statement that was made before is taken back.
+    """
+    if finding.rule == NOT_DESCRIBED:
+        others = [f for f in c.findings if not (_is_ignored(f) and f.path == finding.path)]
+        c.findings[:] = others
+        return False
+    obeyed = any(f.rule == NOT_DESCRIBED and f.path == finding.path for f in c.findings)
+    return obeyed and _is_ignored(finding)
+
+
+def _is_ignored(finding: Finding) -> bool:
+    """Return whether a finding says that the model's code ignores a key."""
+    return finding.rule == "config-contradiction" and IGNORES in finding.message
 
 
 def _json_value(value: Any) -> Any:

@@ -184,7 +184,7 @@ def _experts(path: str, m: s.MoE) -> Iterator[ImpossibleFact]:
         yield ImpossibleFact(f"{path}.router.groups", reason)
         return
     each = m.experts // router.groups
-    if router.active_groups > router.groups:
+    if (router.active_groups or 0) > router.groups:
         yield ImpossibleFact(
             f"{path}.router.active_groups", f"more than the {router.groups} groups"
         )

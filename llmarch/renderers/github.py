@@ -70,7 +70,8 @@ def change_annotations(r: Report) -> Iterator[tuple[Level, str]]:
             message = v.error.message
             if v.error.hint:
                 message += f"\n{v.error.hint}"
-            yield "error", command("error", "could not be read", message, *place(r, v))
+            title = "nothing was checked" if r.is_unbegun else "could not be read"
+            yield "error", command("error", title, message, *place(r, v))
         if v.partial:
             lines = [f"{model_with_commits(v)} was read only in part", *v.remarks]
             message = "\n".join(lines)

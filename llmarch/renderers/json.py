@@ -371,7 +371,7 @@ def report(r: Report) -> dict[str, Any]:
     """
     from .. import __version__
 
-    verdicts = r.verdicts
+    verdicts = () if r.is_unbegun else r.verdicts
     return {
         "schema_version": SCHEMA_VERSION,
         "llmarch_version": __version__,

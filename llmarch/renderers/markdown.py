@@ -226,7 +226,7 @@ def verdict_block(r: Report, v: Verdict, most: int) -> str:
     v: the model's verdict.
     most: how many rows a table may have.
     """
-    from ..compare.report import verdict_mark, verdict_reasons, verdict_state
+    from ..compare.report import failing_words, verdict_mark, verdict_reasons, verdict_state
 
     mark, name, commits = verdict_mark(r, v), escape(v.name), linked_commits(v)
     title = f"{mark} **{name}** {commits}".rstrip()
@@ -240,7 +240,7 @@ def verdict_block(r: Report, v: Verdict, most: int) -> str:
     lines += [f"- {escape(printable(reason, CELL))}" for reason in reasons]
     failing = r.failing(v)
     if failing:
-        label = f"{len(failing)} at or above '{r.level}'"
+        label = f"{len(failing)} {failing_words(r)}"
         lines += ["", changes(failing, most) or label]
     others = [c for c in v.changes if not r.fails(c)]
     if others:

@@ -29,7 +29,8 @@ _SMALL_FILE = r"""(?x)
     generation_config\.json
     | (?:(?:additional_)?chat_templates/)?[^/]+\.jinja | chat_template\.json
     | tokenizer[^/]*\.(?:json|model) | (?:added_tokens|special_tokens_map|vocab|tekken)\.json
-    | (?:vocab|merges)\.txt | [^/]+\.tiktoken | [^/]*(?:spiece|sentencepiece|bpe)[^/]*\.model
+    | (?:vocab|merges)\.txt | vocab\.bpe | requirements[^/]*\.txt | adapter_config\.json
+    | [^/]+\.tiktoken | [^/]*(?:spiece|sentencepiece|bpe)[^/]*\.model
     | (?:[a-z_]+_)?(?:pre)?processor_config\.json | feature_extractor[^/]*\.json
     """
 _WEIGHTS = r"[^/]+\.safetensors"

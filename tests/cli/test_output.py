@@ -212,3 +212,14 @@ def test_a_fault_before_the_command_runs(monkeypatch: pytest.MonkeyPatch, run: R
     monkeypatch.setattr("llmarch.cli.import_module", fail)
     assert "Please report it" in run("show", "qwen3-8b", code=70)[1]
     assert common.PARTIAL != 70
+
+
+def test_a_wrong_option_is_in_the_reports_that_were_asked_for(run: Run, tmp_path: Path) -> None:
+    """A build's log alone is not read: the annotation and the job's summary are."""
+    summary = tmp_path / "summary.md"
+    out, err = run(
+        "check", "--bogus", "--output", "github=-", f"--output=markdown={summary}", code=2
+    )
+    assert "::error title=nothing was checked::No such option: --bogus" in out
+    assert "--bogus" in err and "--bogus" in summary.read_text()
+    assert "--bogus" in run("check", "--bogus", "--output", "nonsense", code=2)[1]

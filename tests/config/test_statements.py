@@ -349,3 +349,20 @@ def test_class_defaults_that_are_written_out(
     """transformers saves both flags; the model is the same, and so are the readers of each."""
     found = [told for _, told in changes_of_flags(alias, before, after)]
     assert max(found, key=list(reversed(SEVERITIES)).index) == severity, found
+
+
+def test_a_key_that_some_block_obeys_is_told_once() -> None:
+    """The class obeys it in one block and ignores it in another; the change is one line."""
+    config = spec("deepseek-v2")
+    told = [f for f in read(config | {"mlp_bias": True})[1] if f.path == "mlp_bias"]
+    assert [f.rule for f in told] == ["value-not-described"]
+    old, new = entry_of(config), entry_of(config | {"mlp_bias": True})
+    changes = [c for c in find_differences(old, new) if c.path == "mlp_bias"]
+    assert [(c.rule, c.severity) for c in changes] == [("value-not-described", "weights")]
+
+
+def test_a_frequency_of_experts_tells_who_reads_it() -> None:
+    config = spec("deepseek-v3")
+    assert not [f for f in read(config)[1] if f.path == "moe_layer_freq"]
+    (found,) = (f for f in read(config | {"moe_layer_freq": 2})[1] if f.path == "moe_layer_freq")
+    assert found.severity == "info" and "vLLM" in found.message

@@ -193,6 +193,19 @@ def test_every_format_says_why_a_check_could_not_begin(kind: ReportFormat) -> No
     assert "no such file" in report_text(REPORTS["usage"], kind)
 
 
+def test_rules_that_fail_are_named_beside_the_level() -> None:
+    report = replace(REPORTS["changed"], fail_rules=frozenset({"token-ids-changed"}))
+    assert "at or above 'behaviour' or of token-ids-changed" in str(report)
+    assert "at or above 'behaviour' or of token-ids-changed" in markdown.report(report)
+
+
+def test_a_wrong_command_line_is_no_model_that_could_not_be_read() -> None:
+    report = REPORTS["usage"]
+    assert documents.report(report)["summary"]["models"] == 0
+    for content in (github.report(report), markdown.report(report), str(report)):
+        assert "could not be read" not in content and "nothing was checked" in content
+
+
 @pytest.mark.parametrize("name", REPORTS)
 def test_gitlab_is_valid(name: str) -> None:
     report = REPORTS[name]
@@ -423,7 +436,8 @@ def test_text_and_markdown_are_clean(name: str) -> None:
     plain, marked = text.captured(lambda out: text.report(report, out)), markdown.report(report)
     for content in (plain, marked, str(report)):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f\u202e\ud800\ufffe]", content)
-        assert "changes at or above" in content or "change at or above" in content
+        words = "nothing was checked" if report.is_unbegun else r"changes? at or above"
+        assert re.search(words, content)
     assert "<b>" not in marked and "`x`" not in marked
     assert max(map(len, plain.splitlines())) <= 120
 

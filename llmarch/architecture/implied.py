@@ -14,6 +14,7 @@ from .encoders import Tower
 from .feed_forward import Dense, MoE
 from .mixers import Attention, LatentAttention, LinearAttention, QueryScaling
 from .primitives import Rope, RopeScaling
+from .scaling_factors import usual_factor
 from .schema import Embedding, Head, PerLayerEmbedding
 
 PRECISION = 1e-12
@@ -53,6 +54,15 @@ def usual_alpha(f: Dense | MoE) -> float | None:
     return None
 
 
+def of_yarn(value: float | bool) -> Callable[[RopeScaling], float | bool | None]:
+    """Return what finds the value of a field that YaRN has where its config leaves it out."""
+
+    def find(scaling: RopeScaling) -> float | bool | None:
+        return value if scaling.kind == "yarn" else None
+
+    return find
+
+
 IMPLIED: Mapping[tuple[type, str], Callable[[Any], Any]] = {
     (Attention, "scale"): usual_scale,
     (LatentAttention, "scale"): usual_scale,
@@ -67,6 +77,10 @@ IMPLIED: Mapping[tuple[type, str], Callable[[Any], Any]] = {
     (Dense, "alpha"): usual_alpha,
     (MoE, "alpha"): usual_alpha,
     (Dense, "sparsity"): lambda f: 0.0,
+    (RopeScaling, "attention_factor"): usual_factor,
+    (RopeScaling, "beta_fast"): of_yarn(32.0),
+    (RopeScaling, "beta_slow"): of_yarn(1.0),
+    (RopeScaling, "truncate"): of_yarn(True),
     (Rope, "span"): lambda rope: rope.rotary_dim,
     (Tower, "kv_heads"): lambda tower: tower.heads,
     (MoE, "shared_gated"): lambda moe: moe.gated,

@@ -25,12 +25,21 @@ def yarn_factor(factor: float, mscale: float = 0.0, mscale_all_dim: float = 0.0)
 
 def has_usual_factor(s: RopeScaling) -> bool:
     """Return whether the factor of queries and keys is the one that follows from the others."""
-    if s.attention_factor is None or s.factor is None:
+    usual = usual_factor(s)
+    if s.attention_factor is None or usual is None:
         return s.attention_factor is None
-    usual = yarn_factor(s.factor, s.mscale or 0.0, s.mscale_all_dim or 0.0)
-    if s.kind == "longrope":
-        usual = longrope_factor(s.factor, s.original_context or 1)
     return isclose(s.attention_factor, usual, rel_tol=1e-6)
+
+
+def usual_factor(s: RopeScaling) -> float | None:
+    """Return the factor of queries and keys that follows from the others; None where none does."""
+    if s.factor is None:
+        return None
+    if s.kind == "yarn":
+        return yarn_factor(s.factor, s.mscale or 0.0, s.mscale_all_dim or 0.0)
+    if s.kind == "longrope" and s.original_context:
+        return longrope_factor(s.factor, s.original_context)
+    return None
 
 
 def _magnitude(factor: float, mscale: float) -> float:

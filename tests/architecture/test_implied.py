@@ -99,6 +99,12 @@ NAMES = {"Head.module"}
 """Facts that are a name, which is written where it is not the usual one alone."""
 
 
+RESOLVED = {
+    f"RopeScaling.{name}" for name in ("attention_factor", "beta_fast", "beta_slow", "truncate")
+}
+"""Facts that every reading of today writes out; locks of older versions left them unset."""
+
+
 def test_every_unset_fact_that_stands_for_a_value_is_known() -> None:
     """The meanings of fields say what unset stands for: `None: 1`, `None: as many as …`."""
     known = {f"{kind.__name__}.{name}" for kind, name in IMPLIED}
@@ -107,7 +113,7 @@ def test_every_unset_fact_that_stands_for_a_value_is_known() -> None:
         for name, field in meaning.fields.items():
             if STANDS_FOR.search(" ".join(field.text.split())):
                 told.add(f"{kind}.{name}")
-    assert told - NAMES == known
+    assert told - NAMES == known - RESOLVED
 
 
 def with_mixer(a: Architecture, **values: Any) -> Architecture:

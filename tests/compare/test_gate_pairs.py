@@ -106,6 +106,8 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("codegen", "max_position_embeddings"): CONTRADICTION,
     ("ctrl", "max_position_embeddings"): CONTRADICTION,
     ("gemma3_text", "rope_scaling"): VLLM,
+    ("paddleocr_vl", "text_config.tie_word_embeddings"): CONTRADICTION,
+    ("paddleocr_vl", "tie_word_embeddings"): CONTRADICTION,
     ("gpt_oss", "rope_scaling.truncate"): NOT_REACHED,
     ("llama4", "text_config.attn_scale"): NOT_REACHED,
     ("llama4", "text_config.attn_temperature_tuning"): NOT_REACHED,
@@ -150,6 +152,7 @@ NOT_TOLD: dict[tuple[str, str], str] = {
     ("bamba", "mamba_chunk_size"): ROUNDING,
     ("mamba2", "chunk_size"): ROUNDING,
     ("rwkv", "rescale_every"): ROUNDING,
+    ("xlstm", "chunk_size"): ROUNDING,
     ("zamba2", "chunk_size"): ROUNDING,
     ("zamba2", "hybrid_layer_ids"): "the class computes it of the list of layers; files repeat it",
     ("minimax", "block_size"): CONSTANTS,
@@ -163,7 +166,7 @@ WITH_TOWERS = {
     *("gemma3", "gemma4", "got_ocr2", "llama4", "mistral3", "mllama", "moss_transcribe_diarize"),
     *("phi4_multimodal", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"),
     *("lighton_ocr", "llava", "llava_next", "minimax_m3_vl", "paligemma", "qwen2_5_vl"),
-    *("qwen2_vl", "smolvlm", "step3p7"),
+    *("paddleocr_vl", "qwen2_vl", "smolvlm", "step3p7"),
 }
 """Wrappers whose tower reads its own keys; what they change shows only with images."""
 
@@ -173,6 +176,7 @@ INCOMPLETE = {
     "attention_multiplier",  # missing
     "attn_type_list",
     "dff",  # missing
+    "embedding_dim",  # not the width of the stream
     "feature_layer",  # of a layer that is not there
     "head_dim",
     "hidden_activation",  # one that no gate has here
@@ -329,8 +333,6 @@ WITHOUT_ORACLE = {
     "kimi_k25",  # DeepSeek V3's decoder; its tower takes the oracle too long
     "mimo_v2_flash",  # published in the keys of its own code, which transformers does not read
     "internlm2",  # transformers has no class of it
-    "paddleocr_vl",  # sections of its positions do not fit the small heads of the oracle
-    "xlstm",  # its class takes the width from two keys, of which the oracle shrinks one
 }
 """Families whose models the oracle cannot build at small sizes, or reads by other keys."""
 

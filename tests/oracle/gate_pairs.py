@@ -161,6 +161,8 @@ GIVEN = {
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention"] * 2, "num_hidden_layers": 6}, "youtu": {"num_key_value_heads": 4},
     "axk1": {"num_key_value_heads": 4}, "qwen2_vl": {"text_config.rope_parameters.mrope_section": [4, 2, 2], "vision_config.hidden_size": 64},
     "qwen2_5_vl": {"text_config.rope_parameters.mrope_section": [4, 2, 2]}, "glm4v": {"text_config.rope_parameters.mrope_section": [4, 2, 2]},
+    "paddleocr_vl": {"text_config.rope_parameters.mrope_section": [4, 2, 2]},
+    "xlstm": {"embedding_dim": 64, "hidden_size": 64},
     "glm4v_moe": {"text_config.rope_parameters.mrope_section": [2, 1, 1]},
     "gemma4_unified": {"text_config.per_layer_config": {"5": {"head_dim": 32}}, "vision_config": {"patch_size": 2, "mm_embed_dim": 64, "output_proj_dims": 64, "mm_posemb_size": 8},
                        "audio_config": {"audio_embed_dim": 32}},

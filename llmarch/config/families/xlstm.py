@@ -13,7 +13,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 _KERNELS = (
     "add_out_norm autocast_kernel_dtype chunk_size chunkwise_kernel max_inference_chunksize mode"
-    " norm_reduction_force_float32 return_last_states sequence_kernel step_kernel weight_mode eps"
+    " norm_reduction_force_float32 return_last_states sequence_kernel step_kernel weight_mode"
     " inference_state_dtype"
 ).split()
 """Keys that choose how the same thing is computed."""
@@ -51,11 +51,18 @@ def _rounded(c: ConfigKeys, key: str, multiple: int) -> Sourced:
     return derived(steps * multiple, f"hidden_size * {key}, rounded up to {multiple}")
 
 
+def _share(c: ConfigKeys, key: str) -> Sourced:
+    """Return hidden_size times a factor; only the class's properties round it up."""
+    width = int(c.size("hidden_size").value * c.number(key).value)
+    return derived(width, f"hidden_size * {key}")
+
+
 def _mlstm(c: ConfigKeys, bias: Sourced) -> Draft:
     """Read the mixer."""
     heads = c.size("num_heads")
-    keys = _rounded(c, "qk_dim_factor", 64)
-    values = _rounded(c, "v_dim_factor", 64)
+    keys = _share(c, "qk_dim_factor")
+    values = _share(c, "v_dim_factor")
+    c.describe_only("eps", 1e-6, "behaviour")  # of the norm of states
     return draft(
         s.LinearAttention,
         variant="mlstm",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from math import isclose, isfinite
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 from ..architecture.paths import parent_path
 from ..architecture.schema import Finding, Severity
@@ -127,6 +127,7 @@ READERS = {
 
 SYNONYMS = {"su": "longrope", "mrope": "default", "axial": "default"}
 """Words for RoPE types of which a config may have both."""
+_LARGEST_INTEGER = 10**300
 
 
 def same_statement(a: Any, b: Any) -> bool:
@@ -134,9 +135,14 @@ def same_statement(a: Any, b: Any) -> bool:
     if isinstance(a, str) and isinstance(b, str):
         first, second = (SYNONYMS.get(word, word).removeprefix("torch.") for word in (a, b))
         return first == second
-    if isinstance(a, (int, float)) and isinstance(b, (int, float)):
+    if is_float_number(a) and is_float_number(b):
         return isclose(a, b, rel_tol=1e-7)
     return a == b
+
+
+def is_float_number(value: object) -> TypeGuard[float]:
+    """Return whether a value is a number that a float can hold; JSON has larger integers."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST_INTEGER)
 
 
 def contradiction(
@@ -319,7 +325,7 @@ def sliding_without_window(c: ConfigKeys) -> None:
 
 def shown(value: Any) -> str:
     """Return a value for a message: `500,000`, `"yarn"`."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not is_float_number(value):
         return quoted(value)
     return f"{value:,.15g}"
 

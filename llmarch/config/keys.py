@@ -420,10 +420,17 @@ class ConfigKeys:
         key, value, evidence = self._find(keys, default)
         if value is None:
             return Sourced(None, evidence)
+        return Sourced(self.as_number(key, value), evidence)
+
+    def as_number(self, key: str, value: Any) -> float:
+        """Return a value, or an entry of the list at a key, that is a number float32 holds.
+
+        Raises ConfigError for another one.
+        """
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not is_number or not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
             raise self._wrong_type(key, value, "a number that float32 holds")
-        return Sourced(float(value), evidence)
+        return float(value)
 
     def positive(self, *keys: str, default: Any = MISSING) -> Sourced:
         """Look up a number that something is divided by, or that a root is taken of."""
@@ -484,6 +491,15 @@ class ConfigKeys:
         layer_list_length(self, key, len(entries), length)
         missing = length - len(entries)
         return Sourced([*entries[:length], *entries[-1:] * missing], evidence)
+
+    def sizes(self, *keys: str, default: Any = MISSING, length: int | None = None) -> Sourced:
+        """Look up a list of counts, each within the limits of real models; see `items`."""
+        found = self.items(*keys, default=default, length=length, entry=int)
+        for count in found.value or ():
+            if not 1 <= count <= MAX_SIZE:
+                name = f"{self.file}: {self.key(found.evidence.ref)}"
+                raise ConfigError(f"{name} holds {count:,}; llmarch accepts 1 to {MAX_SIZE:,}")
+        return found
 
     def layer_numbers(
         self, *keys: str, layers: int, default: Any = MISSING, first: int = 0

@@ -30,6 +30,7 @@ VALUES: tuple[Any, ...] = (
     3,
     10**9,
     10**15,
+    10**400,
     1.5,
     float("nan"),
     float("inf"),
@@ -41,6 +42,8 @@ VALUES: tuple[Any, ...] = (
     ["x"],
     [None],
     [[1]],
+    [-(10**30)] * 3,
+    [float("inf")] * 3,
     {},
     {"a": 1},
     {"rope_type": "yarn"},
@@ -70,6 +73,8 @@ def spoiled(config: dict[str, Any], chance: random.Random) -> dict[str, Any]:
             at = at[key]
         if chance.random() < 0.2:
             at.pop(last)
+        elif isinstance(at[last], list) and at[last] and chance.random() < 0.5:
+            at[last][chance.randrange(len(at[last]))] = copy.deepcopy(chance.choice(VALUES))
         else:
             at[last] = copy.deepcopy(chance.choice(VALUES))
     return config

@@ -82,8 +82,9 @@ def _sparsity(c: ConfigKeys) -> Sourced:
         shares = [0.95] * first + [0.0] * (layers - first)
         return derived(shares, f"no {key}: 0.95 on the first 10 layers")
     if isinstance(given.value, (int, float)):
-        return same_evidence([float(given.value)] * layers, given)
-    shares = [float(v) for v in c.items(key, length=layers, entry=(int, float)).value]
+        return same_evidence([c.as_number(key, given.value)] * layers, given)
+    entries = c.items(key, length=layers, entry=(int, float)).value
+    shares = [c.as_number(key, entry) for entry in entries]
     if len({*shares} - {0.0}) > 1:
         raise ConfigError(
             f"{c.file}: {c.key(key)} has several shares; llmarch supports one beside 0"
@@ -144,7 +145,7 @@ def _mlp_width(c: ConfigKeys) -> Sourced:
     given = c.value(key)
     if not isinstance(given.value, list):
         return c.size(key)
-    widths = {*c.items(key, length=c.layer_count().value, entry=int).value}
+    widths = {*c.sizes(key, length=c.layer_count().value).value}
     if len(widths) > 1:
         raise ConfigError(
             f"{c.file}: {c.key(key)} differs from layer to layer; llmarch supports one width"
@@ -264,7 +265,7 @@ def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.size("conf_reduction_factor")
     c.ignore("conf_reduction_factor")
     hidden = v.size("hidden_size")
-    channels = v.items("sscp_conv_channel_size", entry=int)
+    channels = v.sizes("sscp_conv_channel_size")
     features = channels.value[-1] * (v.size("input_feat_size").value // 4)
     formula = "the last of sscp_conv_channel_size * input_feat_size / 4"
     left = v.size("conf_attention_context_left").value - 1

@@ -42,7 +42,7 @@ def _mixers_by_heads(c: ConfigKeys, layer_types: Sourced) -> _AttentionKinds:
     types: list[str] = layer_types.value
     layers = len(types)
     key = "num_attention_heads_per_layer"
-    per_layer = c.items(key, default=None, length=layers, entry=int)
+    per_layer = c.sizes(key, default=None, length=layers)
     heads = c.size("num_attention_heads")
 
     counts: list[int] = [heads.value] * layers

@@ -110,7 +110,7 @@ def _mlp_width(c: ConfigKeys) -> Sourced:
         c.ignore(key)  # another number in published files, which the class overwrites
         key = "block_ff_dim"
     whole = c.size(key)
-    factor = c.number("block_ffn_dim_multiplier").value
+    factor = c.positive("block_ffn_dim_multiplier").value
     multiple = c.size("block_multiple_of").value
     if not c.flag("block_auto_adjust_ff_dim").value:
         return whole

@@ -159,13 +159,9 @@ def _entry_of_layer(c: ConfigKeys, key: str, layer: int, default: float) -> Sour
     layers = c.layer_count().value
     layer_list_length(c, key, count, layers)
 
-    entry = None
-    if layer < count:
-        entry = numbers[layer]
-    if not isinstance(entry, (int, float)):
+    if layer >= count:
         raise ConfigError(f"{c.file}: {c.key(key)} has no number for layer {layer}")
-
-    number = float(entry)
+    number = c.as_number(key, numbers[layer])
     return same_evidence(number, given)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
@@ -141,7 +142,7 @@ class _Reader:
         size = self.position
         names = [name for name, _, _ in infos]
         if len({*names}) != len(names):
-            duplicate = next(name for name in names if names.count(name) > 1)
+            duplicate, _ = Counter(names).most_common(1)[0]
             raise self._error("two tensors have this name", duplicate)
         alignment = metadata.get(_ALIGNMENT_KEY, _DEFAULT_ALIGNMENT)
         if not _is_alignment(alignment):

@@ -691,9 +691,8 @@ def test_renamed_repository_is_followed_and_said(hub: Hub) -> None:
         ({"config.json": b'{"model_type": "bert", "architectures": ["BertModel"]}',
          "modules.json": b"[]", "model.safetensors": b""},
          r"sentence encoder \(BertModel\)", "decoder"),
-        ({"model-Q4_K_M.gguf": b"", "README.md": b""}, "contains only GGUF files",
-         "converted from"),
-        ({"onnx/model.onnx": b""}, "contains only ONNX files", "converted from"),
+        ({"onnx/model.onnx": b"", "README.md": b""},
+         r"contains only files of other formats \(onnx/model.onnx\)", "converted from"),
         ({"README.md": b""}, "neither a config.json nor safetensors", "model repository"),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ test: $(VENV)/installed  ## Run all tests in two processes; coverage must not fa
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 fast: $(VENV)/installed  ## Run what coverage is measured of, but for slow tests: one in eight of tests with many parameters. ARGS go to pytest.
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow and not no_cover' $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m 'not slow and not uncovered' $(ARGS)
 
 check: $(VENV)/installed  ## Lint, format, spelling, types, and generated files that are current.
 	$(BIN)/ruff check .

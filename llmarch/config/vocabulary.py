@@ -151,6 +151,8 @@ class Family(Frozen):
             conversion = replace(conversion, linear_router=True)
         if answers_under_transformer(a):
             conversion = replace(conversion, base="transformer")
+        if a.head.kind == "none" and conversion.headless_base:
+            conversion = replace(conversion, base=conversion.headless_base)
         if a.head.outputs is None:
             return conversion
         module = a.head.module or self.names(a).score_heads[a.head.kind]

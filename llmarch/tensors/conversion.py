@@ -48,6 +48,8 @@ class Conversion(Frozen):
     base: str = "model"
     """The module of the base model in the class with a head. Names may lack it, or have it once
     too often."""
+    headless_base: str = ""
+    """`base` in a checkpoint of the class without a head, where that is another module."""
     outside: tuple[str, ...] = ("lm_head",)
     """The modules of the class that are not in the base model."""
     renames: tuple[Rename, ...] = ()

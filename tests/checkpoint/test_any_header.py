@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import pytest
 from helpers.checkpoint_fixtures import (
     Tensors,
     load,
@@ -49,7 +48,6 @@ def known(name: str) -> tuple[Architecture, list[TensorRow], Tensors]:
     return (*read(fixture["config"]), tensors_of(fixture))
 
 
-@pytest.mark.sweep
 @settings(max_examples=150, deadline=None)
 @given(name=st.sampled_from(SMALL), data=st.data())
 def test_a_checkpoint_with_anything_changed(name: str, data: st.DataObject) -> None:

@@ -149,7 +149,7 @@ def test_many_architectures_are_covered() -> None:
     assert len(covered) >= 70
 
 
-@pytest.mark.sweep
+@pytest.mark.covered
 @pytest.mark.parametrize("name", NAMES)
 def test_facts_are_those_of_the_config(name: str, tmp_path: Path) -> None:
     for header in files(name):

@@ -24,6 +24,7 @@ ROWS_OF_TRANSFORMERS: dict[str, Any] = json.loads(
     gzip.decompress((FIXTURES / "heads.json.gz").read_bytes())
 )["models"]
 NOT_AS_PUBLISHED = {
+    "mllama base 2": "its class names layers up to 38 for cross attention, of which it has 8",
     "olmo_hybrid base 2": "save_pretrained divides its joined convolution into equal parts",
     "vipllava base 2": "its class cannot take the features of layer -5 of a tower of 3 layers",
 }

@@ -350,7 +350,6 @@ def test_a_launch_line_loads_what_was_planned(run: Run, engine: str, format: str
     assert again["plan"]["cache_dtype"] == found["plan"]["cache_dtype"]
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("engine", list(ENGINES))
 def test_a_cache_dtype_is_refused_or_stands_in_the_line(run: Run, engine: str) -> None:
     for ref in ("qwen3-8b", "deepseek-v3.2"):

@@ -532,7 +532,6 @@ def test_the_curve_is_there_where_it_is_asked_for(run: Run) -> None:
     assert [m["curve"][-1]["context"] for m in document["models"]] == [4096, 8192]
 
 
-@pytest.mark.sweep
 def test_mixed_kinds_have_the_least_room_of_any(run: Run) -> None:
     """vLLM's defaults are those of its first GPU, which may be of either kind."""
     options = ("qwen3-8b", "--engine", "vllm", "--context", "8k", "--tp", "4", "--gpus")

@@ -28,7 +28,6 @@ def entry(alias: str) -> Entry:
     return make_entry(reading(alias))
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("old", KINDS)
 def test_values_are_in_words(old: str) -> None:
     start = KINDS.index(old)

@@ -32,7 +32,6 @@ def test_nothing_differs_from_itself(alias: str) -> None:
     assert diff(architecture(alias), architecture(alias)) == []
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("old", KINDS)
 def test_the_other_way_round_is_the_mirror(old: str) -> None:
     """Against every model of another kind behind it in the list, no difference is lost."""
@@ -42,7 +41,6 @@ def test_the_other_way_round_is_the_mirror(old: str) -> None:
         assert sorted(map(both_sides, there)) == sorted(map(mirrored, back)), new
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("old", KINDS)
 def test_severities_are_the_same_both_ways(old: str) -> None:
     """Against a few models behind it in the list; the worst comes first."""

@@ -367,7 +367,6 @@ def test_a_conflict_fails_the_gate_at_its_default_level(
         assert llmarch.check(f"{REPO}@new", against=f"{REPO}@old").exit_code == 1
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize(("rule", "old", "new"), ROWS, ids=[r[0] for r in ROWS])
 def test_no_command_passes_on_a_conflict(
     hub: Hub, run: Run, rule: str, old: Callable[[], Files], new: Callable[[], Files]

@@ -148,7 +148,6 @@ def read(content: str) -> locks.Lock:
     return parse_lock(json.loads(content), content, "llmarch.lock")
 
 
-@pytest.mark.sweep
 def test_every_bundled_model_comes_back(entries: dict[str, Entry]) -> None:
     content = lock_text(entries, "llmarch 0.1.0")
     lock = read(content)

@@ -59,7 +59,6 @@ def changed(config: dict[str, Any], path: Path, value: float) -> dict[str, Any]:
 CONFIGS = configs()
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_number_of_a_config_passes_one_on(name: str) -> None:
     file, config = CONFIGS[name]

@@ -304,7 +304,6 @@ def test_every_change_between_models_has_a_row(alias: str) -> None:
             assert key in shown or is_in_recipe(path, shown), (other, path)
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("alias", ["gemma3n-e2b", "deepseek-v3.2", "gpt2", "step-3.5-flash"])
 def test_details_of_blocks_with_other_names_have_rows(alias: str) -> None:
     """A detail that rules find where the same layers use blocks of two names, in both orders."""

@@ -134,7 +134,6 @@ def test_values_are_shown_as_people_read_them(value: object, text: str) -> None:
     assert explained_value(value) == text
 
 
-@pytest.mark.sweep
 def test_every_path_of_show_all_is_explained() -> None:
     """Of each path the first model that has it; parts of lists, and groups without blocks too."""
     seen: set[str] = set()

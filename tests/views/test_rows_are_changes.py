@@ -58,7 +58,6 @@ def test_many_facts_may_be_none() -> None:
     assert len(unset_facts()) > 80
 
 
-@pytest.mark.sweep
 @pytest.mark.parametrize("backwards", [False, True])
 def test_a_fact_that_one_side_does_not_have(backwards: bool) -> None:
     """A row is a change; what is unknown on one side and no change is a remark, not a row."""

@@ -257,6 +257,7 @@ FAMILY = Family(
         ),
         "llama4_text": tensors.Conversion(
             base="language_model",
+            headless_base="model",
             outside=("model", "lm_head"),
             unstacked_by=frozenset({"bitsandbytes", "compressed-tensors", "fbgemm_fp8"}),
         ),

@@ -18,6 +18,10 @@ A conflict is a checkpoint that contradicts its config (`lock`, `check`, `diff`)
 the order is 1, 3, 2, 4: a definite change outranks uncertainty. An uncertain result never exits 0.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 INTERNAL = 70
 """The exit code for any exception that llmarch does not raise on purpose."""
 
@@ -107,6 +111,19 @@ class MissingExtra(LlmarchError):
         super().__init__(
             f"{what} needs a package that is not installed", f"pip install 'llmarch[{extra}]'"
         )
+
+
+def similar_names(text: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Return up to `count` names that look like a text, the nearest first."""
+    from difflib import get_close_matches
+
+    return get_close_matches(text, list(names), n=count, cutoff=0.6)
+
+
+def did_you_mean(names: Iterable[str]) -> str:
+    """Return the question whether one of some names was meant; empty without names."""
+    either = " or ".join(names)
+    return f"did you mean {either}?" if either else ""
 
 
 def printable(text: str, limit: int = 200) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Architecture
-from ..errors import ImpossiblePlan, PlanError
+from ..errors import ImpossiblePlan, PlanError, did_you_mean, similar_names
 from .cache_parts import CACHE_DTYPES, DTYPE_WORDS, Convention
 from .drafting import Drafter
 from .engines import ENGINES, find_engine
@@ -531,8 +530,6 @@ def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:
         if name == value:
             return name
     names = ", ".join(known)
-    near = get_close_matches(value.lower(), known, 2, 0.6)
-    hint = f"Known: {names}."
-    if near:
-        hint = f"did you mean {' or '.join(near)}? {hint}"
+    near = did_you_mean(similar_names(value.lower(), known, 2))
+    hint = f"{near} Known: {names}.".lstrip()
     raise PlanError(f"no {noun} is called {value!r}", hint)

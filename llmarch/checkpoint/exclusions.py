@@ -9,7 +9,7 @@ class of transformers names it, and, in a wrapper, as engines rename it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 from typing import Any, NamedTuple
@@ -132,18 +132,21 @@ class ModuleList:
         """The names that transformers takes for regular expressions, and cannot compile."""
         self._budget = budget or PatternBudget()
         self._ways = frozenset[MatchingWay]().union(*(reader.ways for reader in readers))
-        self._marked: list[ModulePattern] = []
-        self._boundary: list[ModulePattern] = []
-        self._search: list[ModulePattern] = []
-        self._partial_globs: dict[bool, list[str]] = {False: [], True: []}
-        """Globs of a part of a number (`layers.0*`), and those for what is in such modules."""
+        self._expressions: dict[MatchingWay, list[ModulePattern]] = {
+            "marked": [],
+            "boundary": [],
+            "search": [],
+        }
+        """The regular expressions, by the way in which they match."""
+        self._partial_globs: list[str] = []
+        """Globs of a part of a number: `layers.0*`."""
         for name in names:
             self._add(name)
-        self._marked = self._joined(self._marked)
-        self._boundary = self._joined(self._boundary)
-        self._partial = {
-            parent: self._glob_pattern(globs) for parent, globs in self._partial_globs.items()
-        }
+        for way in ("marked", "boundary"):
+            self._expressions[way] = self._joined(self._expressions[way])
+        inside = [f"{glob}.*" for glob in self._partial_globs]
+        self._partial = self._glob_pattern(self._partial_globs)
+        self._partial_parents = self._glob_pattern(inside)
 
     @property
     def is_complete(self) -> bool:
@@ -154,7 +157,7 @@ class ModuleList:
 
     def _add(self, name: str) -> None:
         if name.startswith("re:") and "marked" in self._ways:
-            self._add_expression(name.removeprefix("re:"), self._marked)
+            self._add_expression(name.removeprefix("re:"), "marked")
             return
         if self._ways & {"run", "parent"}:
             name = name.rstrip(".")
@@ -170,25 +173,24 @@ class ModuleList:
     def _add_unmarked(self, name: str) -> None:
         """Add a name that some readers take for a regular expression."""
         if "search" in self._ways:
-            self._add_expression(f".*(?:{name})", self._search, name)
+            self._add_expression(f".*(?:{name})", "search", name)
         if "boundary" not in self._ways:
             return
         # transformers asks for the end of a part after it by a look-behind and a look-ahead, of
         # which RE2 has none: a dot at the end of the expression is left to what follows.
         end = _FINAL_DOT.sub("", name)
-        self._add_expression(f"(?:{end})(?:\\.|$)", self._boundary, name)
+        self._add_expression(f"(?:{end})(?:\\.|$)", "boundary", name)
 
-    def _add_expression(
-        self, expression: str, patterns: list[ModulePattern], written: str = ""
-    ) -> None:
+    def _add_expression(self, expression: str, way: MatchingWay, written: str = "") -> None:
         """Compile a regular expression, or note that it cannot be compared or is none.
 
+        way: how it matches.
         written: the entry, where readers that differ take it for a name or for an expression.
         """
         try:
-            if len(self._marked) + len(self._boundary) + len(self._search) >= MAX_REGEXES:
+            if sum(map(len, self._expressions.values())) >= MAX_REGEXES:
                 raise PatternNotComparedError(expression)
-            patterns.append(compile_pattern(expression, self._budget))
+            self._expressions[way].append(compile_pattern(expression, self._budget))
         except PatternRefusedError:
             is_name_elsewhere = bool(written) and len(self.readers) > 1
             refused = self.refused_names if is_name_elsewhere else self.refused
@@ -197,14 +199,13 @@ class ModuleList:
             self.unread[written or expression] = None
 
     def _add_glob(self, name: str, folded: str, index: Index) -> None:
-        count = len(self.globs) + len(self._partial_globs[False])
+        count = len(self.globs) + len(self._partial_globs)
         if folded in self.globs:
             self.globs[folded].add(index)
         elif count >= MAX_GLOBS:
             self.unread[name] = None
         elif _PARTIAL_NUMBER.search(folded):
-            self._partial_globs[False].append(name)
-            self._partial_globs[True].append(f"{name}.*")
+            self._partial_globs.append(name)
         else:
             self.globs[folded] = {index}
 
@@ -235,50 +236,47 @@ class ModuleList:
 
     # --- matching ---
 
-    def matched_by_some(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+    def matched_by_some(self, tensor: LogicalTensor, names: Sequence[str]) -> set[Index]:
         """Return the indices of a tensor whose modules are in the list as some engine reads it.
 
         names: the names of its modules, numbers folded.
         """
-        return set[Index]().union(*(found for _, found in self._by_reader(tensor, names)))
+        return set[Index]().union(*self._by_reader(tensor, names))
 
-    def plainly_matched(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+    def plainly_matched(self, tensor: LogicalTensor, names: Sequence[str]) -> set[Index]:
         """Return the indices whose modules the list names, as some engine reads it.
 
         Those that an engine takes with them because characters agree are not among them.
         """
-        found: set[Index] = set()
-        for reader in self.readers:
-            for module in names:
-                found |= self._matched(module, tensor, reader.ways - LOOSE_WAYS)
-        return found
+        ways = (reader.ways - LOOSE_WAYS for reader in self.readers)
+        return set[Index]().union(*(self._matched(names, tensor, some) for some in ways))
 
-    def matched_by_all(self, tensor: LogicalTensor, names: Iterable[str]) -> set[Index]:
+    def matched_by_all(self, tensor: LogicalTensor, names: Sequence[str]) -> set[Index]:
         """Return the indices of a tensor whose modules are in the list as every engine reads it.
 
         names: the names of its modules, numbers folded.
         """
-        return set(tensor.indices).intersection(
-            *(found for _, found in self._by_reader(tensor, names))
-        )
+        return set(tensor.indices).intersection(*self._by_reader(tensor, names))
 
     def matched_by(
-        self, reader: ListReader, tensor: LogicalTensor, names: Iterable[str]
+        self, reader: ListReader, tensor: LogicalTensor, names: Sequence[str]
     ) -> set[Index]:
         """Return the indices of a tensor whose modules are in the list as one engine reads it."""
-        found: set[Index] = set()
-        for module in names:
-            found |= self._matched(module, tensor, reader.ways)
-        return found
+        return self._matched(names, tensor, reader.ways)
 
-    def _by_reader(
-        self, tensor: LogicalTensor, names: Iterable[str]
-    ) -> Iterator[tuple[ListReader, set[Index]]]:
-        names = tuple(names)
-        for reader in self.readers:
-            yield reader, self.matched_by(reader, tensor, names)
+    def _by_reader(self, tensor: LogicalTensor, names: Sequence[str]) -> list[set[Index]]:
+        return [self.matched_by(reader, tensor, names) for reader in self.readers]
 
     def _matched(
+        self, names: Sequence[str], tensor: LogicalTensor, ways: frozenset[MatchingWay]
+    ) -> set[Index]:
+        """Return the indices that are in the list under some name of the module."""
+        found: set[Index] = set()
+        for module in names:
+            found |= self._matched_name(module, tensor, ways)
+        return found
+
+    def _matched_name(
         self, module: str, tensor: LogicalTensor, ways: frozenset[MatchingWay]
     ) -> set[Index]:
         """Return the indices that are in the list under one name of the module."""
@@ -295,21 +293,14 @@ class ModuleList:
         if "experts" in ways:
             found |= self._experts_matched(module, tensor)
         if "glob" in ways:
-            found |= self._globs_matched(module, tensor, is_parent=False)
+            found |= self._globs_matched(module, tensor, "", self._partial)
         if "glob-parent" in ways:
-            found |= self._globs_matched(module, tensor, is_parent=True)
-        for way, patterns in self._expressions():
+            found |= self._globs_matched(module, tensor, ".*", self._partial_parents)
+        for way, patterns in self._expressions.items():
             if way in ways:
                 for pattern in patterns:
                     found |= self._pattern_matched(pattern, tensor, module)
         return found
-
-    def _expressions(self) -> list[tuple[MatchingWay, list[ModulePattern]]]:
-        return [
-            ("marked", self._marked),
-            ("boundary", self._boundary),
-            ("search", self._search),
-        ]
 
     def _runs_matched(
         self, module: str, tensor: LogicalTensor, ways: frozenset[MatchingWay]
@@ -345,13 +336,18 @@ class ModuleList:
                 listed |= {index[:width] for index in numbers}
         return {index for index in tensor.indices if index[:width] in listed}
 
-    def _globs_matched(self, module: str, tensor: LogicalTensor, is_parent: bool) -> set[Index]:
+    def _globs_matched(
+        self, module: str, tensor: LogicalTensor, end: str, partial: ModulePattern | None
+    ) -> set[Index]:
+        """Return the indices of names that a glob matches.
+
+        end: what follows each glob.
+        partial: all globs of a part of a number, with that end.
+        """
         found: set[Index] = set()
-        end = ".*" if is_parent else ""
         for glob, numbers in self.globs.items():
             if fnmatchcase(module, f"{glob}{end}"):
                 found |= _having(tensor.indices, numbers, 0)
-        partial = self._partial[is_parent]
         if partial is not None:
             found |= self._pattern_matched(partial, tensor, module)
         return found

@@ -123,20 +123,17 @@ def full_arguments(arguments: list[str]) -> list[str]:
 
 def check_not_misspelled(word: str) -> None:
     """Raise UnknownReference for a word that names no model and looks like a command."""
-    from ..errors import UnknownReference
-    from ..sources.aliases import close_matches
+    from ..errors import UnknownReference, did_you_mean, similar_names
     from ..sources.references import parse_reference
 
-    near = close_matches(word.lower(), COMMANDS)
+    near = similar_names(word.lower(), COMMANDS)
     if not near:
         return
     try:
         parse_reference(word)
     except UnknownReference as error:
-        commands = " or ".join(f"llmarch {name}" for name in near)
-        raise UnknownReference(
-            f"there is no command {word}", f"did you mean {commands}?"
-        ) from error
+        hint = did_you_mean(f"llmarch {name}" for name in near)
+        raise UnknownReference(f"there is no command {word}", hint) from error
 
 
 def app_for(arguments: list[str]) -> typer.Typer:

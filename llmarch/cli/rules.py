@@ -55,14 +55,12 @@ def explain(
 ) -> None:
     """Explain a rule: what it covers, what breaks and for whom."""
     from ..compare.rules import CONSEQUENCES, find, nearest
+    from ..errors import did_you_mean
     from ..renderers import text
 
     rule = find(id)
     if rule is None:
-        hint = "`llmarch rules` lists them"
-        near = " or ".join(nearest(id))
-        if near:
-            hint = f"did you mean {near}?"
+        hint = did_you_mean(nearest(id)) or "`llmarch rules` lists them"
         fail(f"there is no rule {id!r}", hint)
     lines: list[tuple[str, list[str]]] = []
     if rule.pattern is not None:

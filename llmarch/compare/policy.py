@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Change
-from ..errors import ConfigError, printable
+from ..errors import ConfigError, did_you_mean, printable
 from . import rules
 from .change_ids import ID
 from .rules import SEVERITIES, Severity
@@ -156,7 +156,7 @@ class Policy(Frozen):
             empty; several are separated by commas.
         ignore: added to what is ignored already.
         accept: ids of changes that do not count.
-        where: names the origin of the options in errors.
+        location: names the origin of the options in errors.
 
         Raises ConfigError as `parse_policy` does.
         """
@@ -220,7 +220,7 @@ def _is_gone(change: Change) -> bool:
 
 
 def parse_policy(table: Mapping[str, Any], location: str) -> Policy:
-    """Return the policy of a settings table; `where` names the file in errors.
+    """Return the policy of a settings table; `location` names the file in errors.
 
     Raises ConfigError for unknown keys, rules and severities.
     """
@@ -411,10 +411,7 @@ def parse_rule(rule: str, location: str) -> str:
     """Return the id if there is such a rule. Raises ConfigError with ids that look like it."""
     if rules.find(rule) is not None:
         return rule
-    hint = "`llmarch rules` lists them"
-    near = rules.nearest(rule)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
+    hint = did_you_mean(rules.nearest(rule)) or "`llmarch rules` lists them"
     raise ConfigError(f"{location}: there is no rule {printable(repr(rule))}", hint)
 
 

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from ..architecture.catalogue import CATALOGUE, facts_at
 from ..architecture.schema import Severity
+from ..errors import similar_names
 
 SEVERITIES: tuple[Severity, ...] = ("weights", "behaviour", "capacity", "quantization", "info")
 
@@ -586,9 +587,7 @@ def is_about_facts(id: str) -> bool:
 
 def nearest(id: str) -> list[str]:
     """Return known ids that look like an unknown one, or contain it."""
-    from difflib import get_close_matches
-
-    similar = get_close_matches(id, rules_by_id(), 3, 0.6)
+    similar = similar_names(id, rules_by_id())
     if similar or not id:
         return similar
     return [known for known in rules_by_id() if id in known][:5]

@@ -54,7 +54,7 @@ class Out(Console):
 
         what: what to print.
         indent: columns before it.
-        below: empty lines after it.
+        blank_lines: empty lines after it.
         """
         room = self.width - indent
         if self.is_terminal:
@@ -71,7 +71,7 @@ class Out(Console):
 
         lines: what to print.
         indent: columns before each.
-        below: empty lines after them.
+        blank_lines: empty lines after them.
         """
         if self.is_terminal:
             margin = Text(" " * indent)
@@ -251,7 +251,7 @@ def hanging(
     rows: each label with its text.
     gap: columns between labels and texts.
     indent: columns before everything.
-    below: empty lines after everything.
+    blank_lines: empty lines after everything.
     """
     start = max((label.cell_len for label, _ in rows), default=0) + gap
     room = out.width - indent - start

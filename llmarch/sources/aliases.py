@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..errors import UnknownReference, printable
+from ..errors import UnknownReference, printable, similar_names
 
 _SUFFIXES = frozenset({"instruct", "it", "base", "hf", "chat", "pt", "bf16", "fp16", "fp8", "text"})
 """Last words of a name that do not change the architecture."""
@@ -97,13 +97,6 @@ def is_name_of(text: str, alias: str) -> bool:
     names = [str(name) for name in (model["name"], model["repo_id"], *(model["also"] or ()))]
     names += [name.rpartition("/")[2] for name in names]
     return squashed in map(_squash, names)
-
-
-def close_matches(text: str, names: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to `count` names that look like `text`, the nearest first."""
-    from difflib import get_close_matches
-
-    return get_close_matches(text, list(names), n=count, cutoff=0.6)
 
 
 def enumerate_names(names: Iterable[str]) -> str:
@@ -194,7 +187,7 @@ def _nearest(text: str) -> list[str]:
     for alias in aliases:
         for name in _names(alias):
             alias_of_form.setdefault(_squash(name), alias)
-    forms = close_matches(_squash(text), alias_of_form, 12)
+    forms = similar_names(_squash(text), alias_of_form, 12)
     near = [alias_of_form[form] for form in forms]
     words = _words(text)
     if words:

@@ -84,7 +84,7 @@ def _card_text(reference: Reference, offline: bool) -> str:
 def base_relation(card: str, location: str) -> str:
     """Return how a model was made from its base, as the front matter of a card says.
 
-    where: names the card in errors. Raises ConfigError for a front matter that is not YAML.
+    location: names the card in errors. Raises ConfigError for a front matter that is not YAML.
     """
     value = _front_matter(card, location).get(RELATION)
     return value.strip().lower() if isinstance(value, str) else ""
@@ -93,7 +93,7 @@ def base_relation(card: str, location: str) -> str:
 def base_models(card: str, location: str) -> list[str]:
     """Return the base models that the front matter of a card names, each once.
 
-    where: names the card in errors. Raises ConfigError for a front matter that is not YAML.
+    location: names the card in errors. Raises ConfigError for a front matter that is not YAML.
     """
     value = _front_matter(card, location).get("base_model")
     values = cast("list[Any]", value) if isinstance(value, list) else [value]

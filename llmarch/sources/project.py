@@ -176,7 +176,7 @@ def read_or_none(path: Path) -> bytes | None:
 def _subtable(table: dict[str, Any] | None, key: str, location: str) -> dict[str, Any] | None:
     """Return the table under a key; None if there is none.
 
-    where: names the table in errors. Raises ConfigError if something else is there.
+    location: names the table in errors. Raises ConfigError if something else is there.
     """
     if table is None or key not in table:
         return None

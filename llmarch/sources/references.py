@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Literal
 
 from ..architecture.frozen import Frozen, frozen
-from ..errors import NotAModel, UnknownReference, printable
-from .aliases import bundled_models, close_matches, enumerate_names, find_alias
+from ..errors import NotAModel, UnknownReference, printable, similar_names
+from .aliases import bundled_models, enumerate_names, find_alias
 from .regular_files import open_regular
 
 ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors", "gguf"]
@@ -215,7 +215,7 @@ def _suggest_sibling(path: Path) -> str | None:
         for name in names
         if name.endswith((".json", ".safetensors", ".gguf")) or (path.parent / name).is_dir()
     ]
-    near = close_matches(path.name, possible)
+    near = similar_names(path.name, possible)
     return f"there is {enumerate_names(near)}" if near else None
 
 

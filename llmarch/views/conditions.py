@@ -15,10 +15,9 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
-from ..errors import ConditionError
+from ..errors import ConditionError, did_you_mean, similar_names
 
 Values = Callable[[str], Sequence[Any]]
 """Returns the values that one model has for a name: none, one, or those of several blocks."""
@@ -298,10 +297,10 @@ def check_condition(
 
 def near_names(name: str, names: Sequence[str]) -> str:
     """Return a hint with the names that look like one, else how names are found."""
-    near = get_close_matches(name.lower(), names, 3, 0.6)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return "`llmarch show REF --all` lists facts; the last parts of a path suffice: moe.experts"
+    near = did_you_mean(similar_names(name.lower(), names))
+    return near or (
+        "`llmarch show REF --all` lists facts; the last parts of a path suffice: moe.experts"
+    )
 
 
 def check_value(
@@ -329,10 +328,8 @@ def check_value(
         raise parser.error(value, f"{name.text} is a number", "such as 128, 32k or 1.5B")
     if has_words:
         words = sorted({str(one).lower() for one in found if isinstance(one, str)})
-        near = get_close_matches(text.lower(), words, 3, 0.6)
-        hint = f"Known: {known_words(found)}."
-        if near:
-            hint = f"did you mean {' or '.join(near)}?"
+        near = did_you_mean(similar_names(text.lower(), words))
+        hint = near or f"Known: {known_words(found)}."
         raise parser.error(value, f"no bundled model has {name.text} {text}", hint)
 
 

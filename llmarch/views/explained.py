@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from ..architecture.catalogue import CATALOGUE, NAMED, expand_path, facts_at, iterate_facts
@@ -14,7 +13,7 @@ from ..architecture.paths import find_value, last_part
 from ..architecture.schema import SCHEMA_VERSION
 from ..checkpoint.reading import Reading
 from ..compare.rules import CONSEQUENCES, RULES, Rule, find, rule_for
-from ..errors import UnknownReference, printable
+from ..errors import UnknownReference, did_you_mean, printable, similar_names
 from .documents import Sheet, Table
 from .evidence import explained_value, find_prefixes
 from .features import possible_first, release_order
@@ -100,10 +99,7 @@ def explain_words(text: str, load: Load) -> list[ExplainedWord]:
     named = terms_in(text)
     if named:
         return [explained_term(one, load()) for one in named[:_MOST_TERMS]]
-    near = nearest_words(text)
-    hint = "`llmarch explain` lists the terms"
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
+    hint = did_you_mean(nearest_words(text)) or "`llmarch explain` lists the terms"
     raise UnknownReference(f"there is no explanation of {printable(text)}", hint)
 
 
@@ -111,7 +107,7 @@ def nearest_words(text: str) -> list[str]:
     """Return terms, rules and facts that look like a text."""
     fields = {last_part(path) for fact in CATALOGUE for path in expand_path(fact.path)}
     words = [*terms_by_name(), *(rule.id for rule in RULES), *sorted(fields)]
-    return get_close_matches(text.lower(), words, 3, 0.6)
+    return similar_names(text.lower(), words)
 
 
 # Terms

@@ -20,7 +20,7 @@ from ..checkpoint.reading import Reading
 from .documents import Sheet
 from .evidence import explained_value
 from .headline import DESIGN_SECTIONS
-from .numbers import number, three_digits
+from .numbers import number, plural, three_digits
 from .terms import ALL_TERMS
 
 WEIGHTS = {
@@ -326,8 +326,7 @@ def difference_words(near: LikeModel) -> str:
         parts.append(f"without {', '.join(near.lacks)}")
     if not parts:
         return "the same design"
-    count = "1 difference" if near.differences == 1 else f"{near.differences} differences"
-    return f"{count}: {'; '.join(parts)}"
+    return f"{plural(near.differences, 'difference')}: {'; '.join(parts)}"
 
 
 def size_beside(size: float) -> str:

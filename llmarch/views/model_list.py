@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple, cast
 
 from ..architecture.catalogue import CATALOGUE, expand_path, iterate_facts
 from ..architecture.schema import Architecture
-from ..errors import UnknownReference, printable
+from ..errors import UnknownReference, did_you_mean, printable, similar_names
 from . import numbers
 from .conditions import check_condition, parse_condition
 from .documents import Listing, Table
@@ -157,13 +156,8 @@ class BundledModels:
 
     def names(self) -> list[str]:
         """Return the names to offer: columns, and the last two parts of every path."""
-        found = dict.fromkeys(INDEX_COLUMNS)
-        for entry in self.entries:
-            for path in self.facts(entry["alias"]):
-                parts = path.split(".")
-                found[".".join(parts[-2:])] = None
-                found[parts[-1]] = None
-        return list(found)
+        paths = (path for entry in self.entries for path in self.facts(entry["alias"]))
+        return names_of_paths(paths)
 
 
 def values_named(facts: Mapping[str, Any], name: str) -> list[Any]:
@@ -198,12 +192,16 @@ def values_named(facts: Mapping[str, Any], name: str) -> list[Any]:
 
 def fact_names() -> list[str]:
     """Return the names that a shell completes: columns, and fields with the block they are in."""
+    return names_of_paths(path for fact in CATALOGUE for path in expand_path(fact.path))
+
+
+def names_of_paths(paths: Iterable[str]) -> list[str]:
+    """Return the columns, and of each path its last part and its last two, without `*`."""
     names = dict.fromkeys(INDEX_COLUMNS)
-    for fact in CATALOGUE:
-        for path in expand_path(fact.path):
-            parts = [part for part in path.split(".") if part != "*"]
-            names[".".join(parts[-2:])] = None
-            names[parts[-1]] = None
+    for path in paths:
+        parts = [part for part in path.split(".") if part != "*"]
+        names[".".join(parts[-2:])] = None
+        names[parts[-1]] = None
     return list(names)
 
 
@@ -311,10 +309,8 @@ def check_name(models: BundledModels, name: str) -> None:
     """Raise UnknownReference for a name that no model has a fact of."""
     if name.lower() in INDEX_COLUMNS or models.all_values(name):
         return
-    hint = f"Columns are {', '.join(INDEX_COLUMNS)}, and facts such as moe.experts."
-    near = get_close_matches(name.lower(), models.names(), 3, 0.6)
-    if near:
-        hint = f"did you mean {' or '.join(near)}?"
+    columns = f"Columns are {', '.join(INDEX_COLUMNS)}, and facts such as moe.experts."
+    hint = did_you_mean(similar_names(name.lower(), models.names())) or columns
     raise UnknownReference(f"no bundled model has a fact {printable(name)}", hint)
 
 

@@ -160,7 +160,7 @@ def row_without(model: ComparedModel, reverted: Architecture, key: Key, path: st
     """Return the row of words that a model has without a change.
 
     model: the model with the change.
-    without: its architecture without it.
+    reverted: its architecture without it.
     key: the key of the row.
     path: the changed path.
     """

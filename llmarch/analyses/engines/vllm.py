@@ -416,7 +416,7 @@ class VLLM(Engine):
         "platforms/interface.py",
         "engine/arg_utils.py",
     )
-    utilization = VersionRules().utilization
+    utilization = version_rules("").utilization
     utilization_meaning = "weights, activations, graphs, libraries and the pool"
     casts_float32 = True
     has_stages = True

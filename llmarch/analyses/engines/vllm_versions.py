@@ -55,33 +55,33 @@ SMALL_SPARK = (0, 33)
 class VersionRules(Frozen):
     """What holds in one version."""
 
-    has_new_engine: bool = True
+    has_new_engine: bool
     """Whether prompts are chunked into batches by default (V1)."""
-    groups_windows: bool = True
+    groups_windows: bool
     """Whether windows have blocks of their own beside full layers."""
-    group_ratio: float = 1.5
+    group_ratio: float
     """Up to this ratio of the largest kind's layers to the smallest's, groups are as large as the
     largest kind."""
-    latent_step: int = 128
+    latent_step: int
     """Tokens by which blocks of hybrids with MLA grow."""
-    sorts_logits: bool = False
+    sorts_logits: bool
     """Whether sampling sorts the logits, and experts' buffers are freed before it."""
-    has_graphs_inside: bool = True
+    has_graphs_inside: bool
     """Whether captured graphs are taken from the share."""
-    utilization: float = 0.92
-    prints_capacity: bool = True
+    utilization: float
+    prints_capacity: bool
     """Whether the tokens that are printed are concurrency times context."""
-    counts_batches: bool = True
+    counts_batches: bool
     """Whether windows are reserved for all batches in flight."""
-    caches_states: bool = True
+    caches_states: bool
     """Whether prefix caching is on by default with recurrent layers."""
-    has_slot_blocks: bool = True
+    has_slot_blocks: bool
     """Whether blocks of DeepSeek V4 have pages of each size as needed."""
-    has_dense_blocks: bool = True
+    has_dense_blocks: bool
     """Whether they are as large as the largest group of layers."""
-    has_large_batches: bool = True
+    has_large_batches: bool
     """Whether GPUs of 160 GiB have larger batches, and Blackwell larger graphs."""
-    has_small_spark: bool = True
+    has_small_spark: bool
     """Whether a GB10 has the defaults of small GPUs."""
 
 

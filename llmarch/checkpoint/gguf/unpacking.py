@@ -15,7 +15,7 @@ from math import prod
 from typing import NamedTuple
 
 from ...architecture.frozen import Frozen, frozen
-from ...sources.raw import GGML_BLOCKS, TensorGroup, TensorTable, stored_bits
+from ...sources.raw import GGML_BLOCKS, TensorGroup, TensorTable, stored_bits, unfold
 from ...tensors.template import TensorRow
 from ..indices import Index
 from ..logical import LogicalTensor, Shape
@@ -117,7 +117,7 @@ def generic_table(table: TensorTable) -> TensorTable:
     for group in table:
         pattern = _generic_name(group.pattern)
         for index in group.indices:
-            name = pattern.format(*index) if pattern.count("{}") == len(index) else pattern
+            name = unfold(pattern, index) if pattern.count("{}") == len(index) else pattern
             renamed.add(name, group.dtype, group.shape)
     renamed.writer = table.writer
     return renamed

@@ -6,17 +6,17 @@ A wrapper's type (`gemma3`) and its text part's (`gemma3_text`) are rows of thei
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from ...errors import FactError, UnknownFamily
+from ...errors import FactError, UnknownFamily, similar_names
 
 if TYPE_CHECKING:
     from ...architecture.schema import Architecture
     from ...tensors.naming import Naming
+    from ...tensors.template import TensorRow
     from ..evidence import Draft
     from ..vocabulary import ConfigKeys, Family
 
@@ -223,7 +223,7 @@ def find_family(model_type: str, file: str = "config.json") -> Family:
     if module is not None:
         return family_named(module)
     hint = f"Supported: {', '.join(sorted(MODEL_TYPES))}."
-    close = get_close_matches(model_type, MODEL_TYPES, 3, 0.6)
+    close = similar_names(model_type, MODEL_TYPES)
     if close:
         hint = f"Nearest supported ones: {', '.join(close)}."
     shown = model_type[:MAX_TYPE_SHOWN]
@@ -248,6 +248,20 @@ def naming_of_decoder(a: Architecture) -> Naming:
     family = family_named(MODEL_TYPES[model_type])
     decoder = replace(a, family=family.name, model_type=model_type, decoder_type=None, towers={})
     return family.names(decoder)
+
+
+def naming_in_language_model(
+    tower: Callable[[Architecture], Iterable[TensorRow]],
+) -> Callable[[Architecture], Naming]:
+    """Return what gives the published names of a wrapper like LLaVA.
+
+    They are the decoder's own, in the module `language_model`, and those of the tower.
+    """
+
+    def names(a: Architecture) -> Naming:
+        return replace(naming_of_decoder(a), prefix="language_model.", tower=tower)
+
+    return names
 
 
 def read_text_part(c: ConfigKeys, default: str) -> tuple[ConfigKeys, Draft]:

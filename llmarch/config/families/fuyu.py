@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
@@ -11,7 +10,7 @@ from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, draft
 from ..vocabulary import ConfigKeys, Family, modeling
-from . import naming_of_decoder, read_text_part
+from . import naming_in_language_model, read_text_part
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -33,17 +32,12 @@ def _embedding_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.matrix_rows("vision_embed_tokens", matrix, proves=facts)
 
 
-def _naming(a: s.Architecture) -> tensors.Naming:
-    """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=_embedding_rows)
-
-
 FAMILY = Family(
     name="fuyu",
     title="Fuyu",
     ref=modeling("fuyu"),
     read=read,
-    naming=_naming,
+    naming=naming_in_language_model(_embedding_rows),
     conversions={
         "fuyu": tensors.Conversion(
             renames=(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
@@ -11,7 +10,7 @@ from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
-from . import naming_of_decoder, read_wrapper
+from . import naming_in_language_model, read_wrapper
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -107,17 +106,12 @@ def _relative_rows(t: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
                 )
 
 
-def _naming(a: s.Architecture) -> tensors.Naming:
-    """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
-
-
 FAMILY = Family(
     name="got_ocr2",
     title="GOT-OCR 2.0",
     ref=modeling("got_ocr2"),
     read=read,
-    naming=_naming,
+    naming=naming_in_language_model(_tower_rows),
     conversions={"got_ocr2": tensors.Conversion(renames=tensors.LLAVA_RENAMES)},
     defaults={
         "got_ocr2": {"tie_word_embeddings": True},

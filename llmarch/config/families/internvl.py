@@ -6,7 +6,6 @@ Squares of patches are joined, normed, and pass an MLP of two layers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from ... import tensors
@@ -16,7 +15,7 @@ from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
-from . import naming_of_decoder, read_wrapper
+from . import naming_in_language_model, read_wrapper
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -126,17 +125,12 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
 
 
-def _naming(a: s.Architecture) -> tensors.Naming:
-    """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
-
-
 FAMILY = Family(
     name="internvl",
     title="InternVL",
     ref=modeling("internvl"),
     read=read,
-    naming=_naming,
+    naming=naming_in_language_model(_tower_rows),
     conversions={"internvl": tensors.Conversion(renames=tensors.LLAVA_RENAMES)},
     defaults={
         "internvl": {

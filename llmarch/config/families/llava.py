@@ -6,7 +6,6 @@ Features of one encoder layer or several pass an MLP of two layers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from ... import tensors
@@ -15,7 +14,7 @@ from .. import blocks
 from ..blocks import towers
 from ..evidence import Draft, Sourced, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
-from . import naming_of_decoder, read_wrapper
+from . import naming_in_language_model, read_wrapper
 
 _DECODERS = {"llava_onevision": "qwen2"}
 """The decoder of a wrapper whose config does not say, where it is not Llama."""
@@ -97,11 +96,6 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         yield tensors.TensorRow("image_newline", (width,), (), "vision", facts)
 
 
-def _naming(a: s.Architecture) -> tensors.Naming:
-    """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
-
-
 _NEXT = ("llava_next", "llava_next_video", "llava_onevision")
 _CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
 _NEXT_CONVERSION = tensors.Conversion(renames=(*tensors.LLAVA_NEXT_RENAMES, tensors.CLIP_RENAME))
@@ -124,7 +118,7 @@ FAMILY = Family(
         **towers.REFS,
     },
     read=read,
-    naming=_naming,
+    naming=naming_in_language_model(_tower_rows),
     conversions={
         "llava": _CONVERSION,
         "vipllava": _CONVERSION,

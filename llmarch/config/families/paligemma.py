@@ -6,14 +6,13 @@ Tokens of the prompt attend to each other in both directions.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ... import tensors
 from ...architecture import schema as s
 from ..blocks import towers
 from ..evidence import Draft, draft, hard_coded
 from ..vocabulary import ConfigKeys, Family, modeling
-from . import naming_of_decoder, read_wrapper
+from . import naming_in_language_model, read_wrapper
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -46,18 +45,13 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     yield from tensors.projector_rows(tower, "multi_modal_projector.linear")
 
 
-def _naming(a: s.Architecture) -> tensors.Naming:
-    """Return the published names: the decoder's own, in a module."""
-    return replace(naming_of_decoder(a), prefix="language_model.", tower=_tower_rows)
-
-
 FAMILY = Family(
     name="paligemma",
     title="PaliGemma",
     ref=modeling("paligemma"),
     refs=towers.REFS,
     read=read,
-    naming=_naming,
+    naming=naming_in_language_model(_tower_rows),
     conversions={
         "paligemma": tensors.Conversion(renames=(*tensors.LLAVA_RENAMES, tensors.CLIP_RENAME))
     },

@@ -247,7 +247,7 @@ ARCHITECTURES: dict[str, GgufArchitecture] = {
             "rope_local_base_freq": "rope.freq_base_swa",
             "final_logit_softcapping": "final_logit_softcapping",
         },
-        extra=p.gemma3,
+        extra=p.gemma2,
     ),
     "gemma3n": GgufArchitecture(
         "gemma3n_text",

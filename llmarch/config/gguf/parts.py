@@ -145,11 +145,6 @@ def gemma2(c: GgufConfig) -> None:
     c.derive("query_pre_attn_scalar", width, source, "block_count")
 
 
-def gemma3(c: GgufConfig) -> None:
-    """Add the number whose root divides scores, and linear scaling of full layers."""
-    gemma2(c)
-
-
 def rope_by_type(c: GgufConfig, share: float | None = None) -> None:
     """Add RoPE for full and for sliding layers, which have bases of their own.
 
@@ -210,23 +205,28 @@ def _attention_heads(c: GgufConfig) -> None:
 def _mamba_heads(c: GgufConfig) -> None:
     """Add the heads of Mamba-2 and their dim."""
     document = c.document
-    key = document.name("ssm.time_step_rank")
     heads = document.count("ssm.time_step_rank")
-    c.put("mamba_n_heads", heads, key)
+    c.put("mamba_n_heads", heads, document.name("ssm.time_step_rank"))
+    _state_head_dim(c, "mamba_d_head")
+
+
+def _state_head_dim(c: GgufConfig, path: str) -> None:
+    """Add the dim of the heads of a recurrent mixer, under the family's name."""
+    document = c.document
+    heads = document.count("ssm.time_step_rank")
     if heads:
         dim = document.count("ssm.inner_size") // heads
-        c.derive("mamba_d_head", dim, "ssm.inner_size", "ssm.time_step_rank")
-    _mamba_expand(c)
+        c.derive(path, dim, "ssm.inner_size", "ssm.time_step_rank")
 
 
-def _mamba_expand(c: GgufConfig) -> None:
-    """Add by how much Mamba's width is larger than the stream."""
+def _mamba_expand(c: GgufConfig, path: str = "mamba_expand") -> None:
+    """Add by how much Mamba's width is larger than the stream, under the family's name."""
     document = c.document
     hidden = document.count("embedding_length")
     inner = document.count("ssm.inner_size")
     if hidden:
         factor = inner // hidden if inner % hidden == 0 else inner / hidden
-        c.derive("mamba_expand", factor, "ssm.inner_size", "embedding_length")
+        c.derive(path, factor, "ssm.inner_size", "embedding_length")
 
 
 def granite_hybrid(c: GgufConfig) -> None:
@@ -248,6 +248,7 @@ def granite_hybrid(c: GgufConfig) -> None:
                 c.copy("shared_intermediate_size", "feed_forward_length")
     _attention_heads(c)
     _mamba_heads(c)
+    _mamba_expand(c)
 
 
 def granite_hybrid_type(document: GgufDocument) -> str:
@@ -258,7 +259,6 @@ def granite_hybrid_type(document: GgufDocument) -> str:
 def falcon_h1(c: GgufConfig) -> None:
     """Add the heads of Mamba-2, and whether its output is normalised."""
     _mamba_heads(c)
-    c.config.pop("mamba_expand", None)
     _flag(c, "mamba_rms_norm", "blk.{}.ssm_norm.weight")
     _flag(c, "attention_bias", _Q_BIAS)
     _flag(c, "mlp_bias", _UP_BIAS)
@@ -305,28 +305,19 @@ def mamba_biases(c: GgufConfig) -> None:
 
 def mamba2_heads(c: GgufConfig) -> None:
     """Add the heads' dim, and by how much Mamba's width is larger than the stream."""
-    document = c.document
-    heads = document.count("ssm.time_step_rank")
-    if heads:
-        dim = document.count("ssm.inner_size") // heads
-        c.derive("head_dim", dim, "ssm.inner_size", "ssm.time_step_rank")
-    _mamba_expand(c)
-    c.config["expand"] = c.config.pop("mamba_expand", None)
+    _state_head_dim(c, "head_dim")
+    _mamba_expand(c, "expand")
     mamba_biases(c)
 
 
 def delta_net_heads(c: GgufConfig) -> None:
     """Add the heads of Gated DeltaNet, and the rotated share of attention's heads."""
     document = c.document
-    values = "ssm.time_step_rank"
     c.copy("linear_num_key_heads", "ssm.group_count")
-    c.copy("linear_num_value_heads", values)
+    c.copy("linear_num_value_heads", "ssm.time_step_rank")
     c.copy("linear_key_head_dim", "ssm.state_size")
     c.copy("linear_conv_kernel_dim", "ssm.conv_kernel")
-    heads = document.count(values)
-    if heads:
-        dim = document.count("ssm.inner_size") // heads
-        c.derive("linear_value_head_dim", dim, "ssm.inner_size", values)
+    _state_head_dim(c, "linear_value_head_dim")
     sections(c)
     partial_rotary(c)
     if "rope_scaling" in c.config:

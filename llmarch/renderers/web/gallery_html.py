@@ -39,7 +39,7 @@ SHADES = 10
 def site_links(page: str, root: str = "", model: str = "") -> Markup:
     """Return the links to the pages of the site.
 
-    here: the page that they stand on.
+    page: the page that they stand on.
     root: the way from it to the folder of the site: `../`.
     model: the model that the page is about, which a comparison begins with.
     """

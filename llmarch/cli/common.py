@@ -169,6 +169,27 @@ def inspect_reference(
         return read(progress=progress)
 
 
+def inspect_references(
+    refs: Iterable[str],
+    *,
+    offline: bool,
+    headers: bool,
+    refresh: bool,
+    config_suffices: bool = False,
+) -> list[Reading | Observation]:
+    """Read models one after the other, as `inspect_reference` does."""
+    return [
+        inspect_reference(
+            ref,
+            offline=offline,
+            headers=headers,
+            refresh=refresh,
+            config_suffices=config_suffices,
+        )
+        for ref in refs
+    ]
+
+
 @contextmanager
 def models_bar() -> Generator[Progress]:
     """Yield what shows how many of several models or files are done, if stderr is a terminal."""

@@ -19,7 +19,7 @@ from .common import (
     examples,
     fail,
     file_option,
-    inspect_reference,
+    inspect_references,
     models_argument,
     write,
 )
@@ -75,16 +75,9 @@ def diff(
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
     suffix = picture_format(output)
-    readings = [
-        inspect_reference(
-            ref,
-            offline=offline,
-            headers=not config_only,
-            refresh=refresh,
-            config_suffices=True,
-        )
-        for ref in refs
-    ]
+    readings = inspect_references(
+        refs, offline=offline, headers=not config_only, refresh=refresh, config_suffices=True
+    )
     from ..compare.unstated import with_unstated_facts
 
     readings = with_unstated_facts(readings)

@@ -16,7 +16,7 @@ from .common import (
     examples,
     file_option,
     finite,
-    inspect_reference,
+    inspect_references,
     models_argument,
 )
 from .pictures import figure_drawings, picture_format, write_picture
@@ -83,16 +83,13 @@ def draw(
 ) -> None:
     """Draw a model's architecture, or several side by side with what differs marked."""
     suffix = picture_format(output)
-    readings = [
-        inspect_reference(
-            ref,
-            offline=offline,
-            headers=not config_only,
-            refresh=refresh,
-            config_suffices=len(refs) > 1,
-        )
-        for ref in refs
-    ]
+    readings = inspect_references(
+        refs,
+        offline=offline,
+        headers=not config_only,
+        refresh=refresh,
+        config_suffices=len(refs) > 1,
+    )
     parts = frozenset(part.value for part in only or PartName)
     drawings = figure_drawings(readings, suffix, narrow=narrow, parts=parts)
     write_picture(drawings, output, theme.value, scale)

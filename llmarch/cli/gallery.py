@@ -17,7 +17,7 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    inspect_reference,
+    inspect_references,
     models_argument,
     models_bar,
 )
@@ -65,10 +65,9 @@ def gallery(
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         fail(f"--output {output} is a file", "name a folder")
-    readings = [
-        inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
-        for ref in refs or bundled_models()
-    ]
+    readings = inspect_references(
+        refs or bundled_models(), offline=offline, headers=not config_only, refresh=refresh
+    )
     write_site(folder, by_release(readings))
     end_if_partial(readings)
 

@@ -15,7 +15,7 @@ from .common import (
     end_if_partial,
     examples,
     file_option,
-    inspect_reference,
+    inspect_references,
     models_argument,
 )
 from .pictures import figure_drawings
@@ -49,12 +49,9 @@ def report_models(
     refresh: Refresh = False,
 ) -> None:
     """Write a page about a model, or several: figure, facts, memory, findings."""
-    readings = [
-        inspect_reference(
-            ref, offline=offline, headers=not config_only, refresh=refresh, config_suffices=True
-        )
-        for ref in refs
-    ]
+    readings = inspect_references(
+        refs, offline=offline, headers=not config_only, refresh=refresh, config_suffices=True
+    )
     page = report_page_text(readings)
     if output is None:
         typer.echo(page, nl=False)

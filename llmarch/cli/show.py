@@ -18,7 +18,7 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    inspect_reference,
+    inspect_references,
     models_argument,
     write,
 )
@@ -81,10 +81,7 @@ def show(
     refresh: Refresh = False,
 ) -> None:
     """Show what a model's architecture is."""
-    readings = [
-        inspect_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
-        for ref in refs
-    ]
+    readings = inspect_references(refs, offline=offline, headers=not config_only, refresh=refresh)
     if explain is not None:
         write_explanations(readings, explain, format)
     else:

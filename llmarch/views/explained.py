@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..architecture.catalogue import CATALOGUE, NAMED, expand_path, facts_at, iterate_facts
+from ..architecture.catalogue import (
+    CATALOGUE,
+    expand_path,
+    facts_at,
+    generic_path,
+    iterate_facts,
+)
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
 from ..architecture.paths import find_value, last_part
@@ -180,14 +186,6 @@ def explained_facts(asked: str, readings: Sequence[Reading]) -> list[ExplainedWo
                 found.setdefault(meaning, []).append(Occurrence(i, path, value))
     facts = [explained_fact(meaning, places, readings) for meaning, places in found.items()]
     return facts[:_MOST_TERMS]
-
-
-def generic_path(path: str) -> str:
-    """Return a path with `*` for the name of its block: `mixers.*.heads`."""
-    parts = path.split(".")
-    if len(parts) > 1 and parts[0] in NAMED:
-        parts[1] = "*"
-    return ".".join("*" if part.isdecimal() else part for part in parts)
 
 
 def explained_fact(

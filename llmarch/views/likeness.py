@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..analyses.parameters import count_parameters
-from ..architecture.catalogue import NAMED, find_fact, iterate_facts
+from ..architecture.catalogue import find_fact, generic_path, iterate_facts
 from ..architecture.fingerprint import is_reference
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.paths import last_part
@@ -177,21 +177,13 @@ def design_of(a: Architecture) -> Design:
     for path, value in iterate_facts(a):
         if path.startswith(_NOT_DESIGN) or value in (None, False, ()):
             continue
-        place = without_names(path)
+        place = generic_path(path)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             numbers.add((place, value))
         elif not isinstance(value, tuple) and not is_reference(last_part(path)):
             words.add((place, value))
     numbers.add(("layers", len(a.layers)))
     return Design(terms, frozenset(words), frozenset(numbers))
-
-
-def without_names(path: str) -> str:
-    """Return a path with `*` for the name of its block and the numbers of its parts."""
-    parts = ["*" if part.isdecimal() else part for part in path.split(".")]
-    if parts[0] in NAMED and len(parts) > 1:
-        parts[1] = "*"
-    return ".".join(parts)
 
 
 def design_distance(one: Design, other: Design) -> float:

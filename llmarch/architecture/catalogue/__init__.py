@@ -148,6 +148,17 @@ def block_name(path: str) -> str:
     return ""
 
 
+def generic_path(path: str) -> str:
+    """Return a path with `*` for the name of its block and the numbers of its parts.
+
+    `mixers.full.heads` gives `mixers.*.heads`.
+    """
+    parts = ["*" if part.isdecimal() else part for part in path.split(".")]
+    if parts[0] in NAMED and len(parts) > 1:
+        parts[1] = "*"
+    return ".".join(parts)
+
+
 def iterate_facts(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Yield path and value of every fact of an architecture, or of a part of it at `path`.
 

@@ -151,10 +151,15 @@ class Plan(Frozen):
     allowance: tuple[AllowancePart, ...]
     """What the engine keeps on the fullest GPU beside weights and cache."""
     room: int | None
-    """Bytes that are left for the cache on the fullest GPU; None without a GPU."""
+    """Bytes that are left for the cache on the fullest GPU; None without a GPU. Where no version is
+    named, the least that any version of the engine leaves."""
+    room_version: str
+    """The last version of the engine that leaves that; empty for the one that was read or named."""
+    room_of_version_read: int | None
+    """What the version that was read or named leaves."""
     version_rooms: dict[str, int]
-    """The same of other versions of the engine, by the last that had it; empty where one is named,
-    or no other is known."""
+    """What other versions leave that load the model, by the last that left it; empty where one is
+    named, or no other is known."""
     capacity: Capacity | None
     """What the engine makes of the room; None without a GPU or a pool that was asked for."""
     groups: tuple[PoolGroup, ...]
@@ -269,6 +274,8 @@ class Plan(Frozen):
             "allowance": [allowance_to_dict(part) for part in self.allowance],
             "allowance_bytes": self.reserved,
             "room_bytes": self.room,
+            "room_version": self.room_version or None,
+            "room_bytes_of_version_read": self.room_of_version_read,
             "room_bytes_up_to_version": self.version_rooms,
             "pool": self._pool_to_dict(),
             "fits": self.fits,
@@ -400,6 +407,36 @@ def padding_of_experts(moe: MoE, hidden_size: int, tile: ExpertTile) -> int:
     return moe.experts * (grown - expert)
 
 
+@frozen
+class MemoryShare(Frozen):
+    """How a version of an engine shares a GPU among weights, its own memory and the cache."""
+
+    version: str
+    """The last version that shares it so; empty for the one that was read or asked for."""
+    utilization: float
+    allowances: list[list[AllowancePart]]
+    """What the engine keeps beside weights and cache, by stage."""
+    rooms: list[int] | None
+    """Bytes for the cache, by stage; None without a GPU."""
+
+    def room_of(self, stage: int) -> int | None:
+        """Return the bytes for the cache in a stage; None without a GPU."""
+        if self.rooms is None:
+            return None
+        return self.rooms[stage]
+
+
+def least_share(read: MemoryShare, others: Sequence[MemoryShare]) -> MemoryShare:
+    """Return the share that leaves least for the cache: what fits in it fits in every version."""
+    least = read
+    for other in others:
+        if least.rooms is None or other.rooms is None:
+            continue
+        if min(other.rooms) < min(least.rooms):
+            least = other
+    return least
+
+
 WeightCount = Callable[[Engine, Request, Weights], int]
 """A count of bytes of weights under a request."""
 
@@ -436,12 +473,6 @@ class Planner:
             raise ImpossiblePlan("it has no experts that could stay on the CPU")
         check_options(engine, request)
         ranks = parallel.tensor * parallel.pipeline
-        utilization = request.utilization
-        if utilization is None:
-            utilization = engine.share(request.gpu, request.options, ranks)
-        budget = None
-        if request.gpu_bytes is not None:
-            budget = int(request.gpu_bytes * utilization)
         pool = self.pool(request, convention)
         whole = pool
         if ranks > 1 or parallel.decode_context > 1 or self._has_layers_on_cpu(request):
@@ -449,13 +480,13 @@ class Planner:
         stages = range(parallel.pipeline)
         stage_weights = [self._stage_weights(engine, request, weights, stage) for stage in stages]
         matrix = self._remember("largest", engine, request, weights, self._cpu_matrix_bytes)
-        allowances = [
-            self._allowance(engine, request, stage, stage_weights[stage], matrix)
-            for stage in stages
-        ]
+        read, *others = self._memory_shares(engine, request, stage_weights, matrix)
+        shared = least_share(read, others)
+        rooms, allowances = shared.rooms, shared.allowances
+        budget = None
+        if request.gpu_bytes is not None:
+            budget = int(request.gpu_bytes * shared.utilization)
         fullest = self._fullest_stage(pool, request, stage_weights, allowances)
-        rooms = self._rooms(engine, request, utilization, stage_weights, allowances)
-        versions = self._version_rooms(engine, request, stage_weights, matrix)
         room = capacity = fits = largest_context = largest_batch = None
         any_context_fits = False
         if rooms is not None:
@@ -481,11 +512,13 @@ class Planner:
             per_gpu=self._footprint(
                 pool, stage_weights[fullest], request, request.sequences, fullest
             ),
-            utilization=utilization,
+            utilization=shared.utilization,
             budget=budget,
             allowance=tuple(allowances[fullest]),
             room=room,
-            version_rooms={version: each[fullest] for version, each in versions.items()},
+            room_version=shared.version,
+            room_of_version_read=read.room_of(fullest),
+            version_rooms={other.version: other.room_of(fullest) or 0 for other in others},
             capacity=capacity,
             groups=pool.groups,
             fits=fits,
@@ -497,7 +530,7 @@ class Planner:
             assumptions=(
                 *pool.assumptions,
                 *self._layout_assumptions(convention),
-                *_version_assumptions(engine, request),
+                *_version_assumptions(engine, request, shared.version),
             ),
             warnings=tuple(self._warnings(engine, request, weights, allowances[fullest])),
             drafter_bytes=self._drafter_bytes(weights),
@@ -847,30 +880,44 @@ class Planner:
             rooms.append(room)
         return rooms
 
-    def _version_rooms(
+    def _memory_shares(
         self, engine: Engine, request: Request, stage_weights: list[int], matrix: int
-    ) -> dict[str, list[int]]:
-        """Return the rooms of the stages with other versions of the engine.
+    ) -> list[MemoryShare]:
+        """Return how the version that was read or asked for shares a GPU, then how others do.
 
-        Empty where a version is named, or the room is given.
+        Without others where a version is named, the room is given, or there is no GPU.
         """
-        found: dict[str, list[int]] = {}
-        if request.options.version or request.reserve.whole is not None:
-            return found
-        for version in engine.other_versions:
-            options = replace(request.options, version=version)
-            named = replace(request, options=options)
-            utilization = request.utilization
-            if utilization is None:
-                utilization = engine.share(request.gpu, options, request.parallel.tensor)
-            allowances = [
-                self._allowance(engine, named, stage, size, matrix)
-                for stage, size in enumerate(stage_weights)
-            ]
-            rooms = self._rooms(engine, named, utilization, stage_weights, allowances)
-            if rooms is not None and request.pool_bytes is None:
-                found[version] = rooms
-        return found
+        versions = [request.options.version]
+        is_given = request.reserve.whole is not None or request.pool_bytes is not None
+        if not request.options.version and not is_given and request.gpu_bytes is not None:
+            versions += engine.versions_that_load(self.architecture)
+        read, *others = [
+            self._memory_share(engine, request, version, stage_weights, matrix)
+            for version in versions
+        ]
+        return [replace(read, version=""), *others]
+
+    def _memory_share(
+        self,
+        engine: Engine,
+        request: Request,
+        version: str,
+        stage_weights: list[int],
+        matrix: int,
+    ) -> MemoryShare:
+        """Return how a version of the engine shares a GPU."""
+        options = replace(request.options, version=version)
+        request = replace(request, options=options)
+        utilization = request.utilization
+        if utilization is None:
+            ranks = request.parallel.tensor * request.parallel.pipeline
+            utilization = engine.share(request.gpu, options, ranks)
+        allowances = [
+            self._allowance(engine, request, stage, size, matrix)
+            for stage, size in enumerate(stage_weights)
+        ]
+        rooms = self._rooms(engine, request, utilization, stage_weights, allowances)
+        return MemoryShare(version, utilization, allowances, rooms)
 
     def _fullest_stage(
         self,
@@ -948,9 +995,17 @@ def check_options(engine: Engine, request: Request) -> None:
         raise ImpossiblePlan(f"{engine.name} divides no experts over ranks")
 
 
-def _version_assumptions(engine: Engine, request: Request) -> list[str]:
-    """Return what rests on another version than the one that was asked for."""
+def _version_assumptions(engine: Engine, request: Request, least: str) -> list[str]:
+    """Return what rests on another version than the one that was asked for.
+
+    least: the last version that leaves as little for the cache as is planned.
+    """
     asked = request.options.version
+    if least:
+        return [
+            f"memory as versions up to {least} share it, the least of all "
+            f"({engine.name}@{engine.version} plans for the newest)"
+        ]
     if not asked or asked == engine.version:
         return []
     if engine.is_newer(asked):

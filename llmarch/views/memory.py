@@ -357,16 +357,19 @@ def pool_lines(p: Plan) -> list[str]:
 
 
 def version_lines(p: Plan) -> list[str]:
-    """Return the memory for the cache that other versions of the engine leave; nothing without."""
-    words: list[str] = []
-    for version, room in p.version_rooms.items():
-        size = "none"
-        if room > 0:
-            size = numbers.size(room)
-        words.append(f"{size} up to {version}")
-    if not words:
+    """Return the memory for the cache that each version of the engine leaves; nothing without."""
+    if not p.version_rooms:
         return []
-    return [f"KV cache memory of other versions: {', '.join(words)}"]
+    words = [f"{room_words(room)} up to {version}" for version, room in p.version_rooms.items()]
+    words.append(f"{room_words(p.room_of_version_read or 0)} with {p.engine_version}")
+    return [f"KV cache memory by version: {', '.join(words)}"]
+
+
+def room_words(room: int) -> str:
+    """Return the memory for a cache in words."""
+    if room <= 0:
+        return "none"
+    return numbers.size(room)
 
 
 def largest_lines(p: Plan) -> list[str]:

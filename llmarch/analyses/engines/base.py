@@ -291,6 +291,10 @@ class Engine:
         """Return whether a version is newer than the one that was read."""
         return False
 
+    def versions_that_load(self, a: Architecture) -> list[str]:
+        """Return those of the other versions that load a model, the oldest first."""
+        return list(self.other_versions)
+
     def resolve_options(
         self, a: Architecture, options: EngineOptions, context: int
     ) -> EngineOptions:

@@ -67,6 +67,8 @@ from .vllm_pools import (
     stage_groups,
 )
 from .vllm_versions import (
+    FIRST_LOADED,
+    NEW_ENGINE,
     UNCHUNKED_CONTEXT,
     VERSION_READ,
     VersionRules,
@@ -630,6 +632,14 @@ class VLLM(Engine):
     def is_newer(self, version: str) -> bool:
         """Return whether a version is newer than the one that was read."""
         return read_version(version) > read_version(self.version)
+
+    def versions_that_load(self, a: Architecture) -> list[str]:
+        """Return those of the other versions that load a model, the oldest first.
+
+        Each stands for the versions up to it (model_executor/models/registry.py).
+        """
+        first = FIRST_LOADED.get(a.model_type, NEW_ENGINE)
+        return [version for version in self.other_versions if read_version(version) >= first]
 
     def resolve_options(
         self, a: Architecture, options: EngineOptions, context: int

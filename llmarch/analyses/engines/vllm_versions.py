@@ -50,6 +50,42 @@ DENSE_BLOCKS = (0, 28)
 SMALL_SPARK = (0, 33)
 """A GB10 has the defaults of small GPUs."""
 
+FIRST_LOADED = {
+    "axk1": (0, 17),
+    "beam": (0, 33),
+    "cohere2_moe": (0, 21),
+    "cohere_compass": (0, 30),
+    "deepseek_v4": (0, 20),
+    "dots3_note_text": (0, 28),
+    "exaone_moe": (0, 27),
+    "flint": (0, 33),
+    "gemma4": (0, 19),
+    "gemma4_text": (0, 19),
+    "gemma4_unified": (0, 23),
+    "granite_swa": (0, 30),
+    "granitemoe_swa": (0, 30),
+    "hrm_text": (0, 24),
+    "hy_v3": (0, 20),
+    "hy_v4": (0, 30),
+    "hyperclovax": (0, 18),
+    "inkling_text": (0, 26),
+    "kolibri1": (0, 33),
+    "laguna": (0, 21),
+    "mellum": (0, 23),
+    "minimax_m3_vl": (0, 24),
+    "ministral3": (0, 20),
+    "moss_transcribe_diarize": (0, 25),
+    "olmo_hybrid": (0, 18),
+    "qwen3_5": (0, 17),
+    "qwen3_5_moe": (0, 17),
+    "qwen3_5_moe_text": (0, 17),
+    "qwen3_5_text": (0, 17),
+    "step3p7": (0, 23),
+    "vaultgemma": (0, 27),
+}
+"""The first version with a class for a model_type, of those that 0.16 has none for
+(model_executor/models/registry.py of the versions above)."""
+
 
 @frozen
 class VersionRules(Frozen):

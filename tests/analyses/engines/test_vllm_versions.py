@@ -11,9 +11,10 @@ import pytest
 import llmarch
 from llmarch.analyses.engines.pools import GIB, EngineOptions
 from llmarch.analyses.engines.vllm import VLLM, SharedBlocks
-from llmarch.analyses.engines.vllm_versions import read_version, version_rules
+from llmarch.analyses.engines.vllm_versions import FIRST_LOADED, read_version, version_rules
 from llmarch.analyses.memory import Plan
 from llmarch.analyses.planning import ModelPlanner, PlanOptions
+from llmarch.config.families import MODEL_TYPES
 from llmarch.sources.gpus import parse_gpus
 
 
@@ -152,6 +153,35 @@ def test_rooms_of_other_versions_are_those_that_they_plan(name: str) -> None:
         assert named.room == room and not named.version_rooms
     given = make_plan(name, gpus="4xH100", context=8192, pool_bytes=GIB)
     assert not given.version_rooms
+
+
+@pytest.mark.parametrize("gpus", ["1xL40S", "2xH100", "8xH200", "1xMI300X", "4xB200"])
+def test_without_a_version_a_plan_has_the_least_room_of_all(gpus: str) -> None:
+    """No version that loads the model leaves less: what fits, fits in each."""
+    for name in ("qwen3-8b", "gemma3-27b", "gpt-oss-120b", "qwen3.5-27b", "deepseek-v4-flash"):
+        plan = make_plan(name, gpus=gpus, context=4096)
+        rooms = [*plan.version_rooms.values(), plan.room_of_version_read]
+        assert plan.room == min(room for room in rooms if room is not None)
+        named = make_plan(name, plan.room_version or VLLM.version, gpus=gpus, context=4096)
+        assert (named.room, named.budget) == (plan.room, plan.budget)
+        assert [part.size for part in named.allowance] == [part.size for part in plan.allowance]
+        is_least_said = any("the least of all" in line for line in plan.assumptions)
+        assert is_least_said is bool(plan.room_version)
+
+
+def test_versions_that_do_not_load_a_model_are_left_out() -> None:
+    rooms = {
+        name: list(make_plan(name, context=4096, gpus="8xH200").version_rooms)
+        for name in ("deepseek-v4-flash", "qwen3.5-27b", "gemma4-31b", "qwen3-8b")
+    }
+    assert rooms == {
+        "deepseek-v4-flash": [],
+        "qwen3.5-27b": ["0.19"],
+        "gemma4-31b": ["0.19"],
+        "qwen3-8b": ["0.16", "0.19"],
+    }
+    assert set(FIRST_LOADED) <= set(MODEL_TYPES)
+    assert all((0, 16) < first <= read_version(VLLM.version) for first in FIRST_LOADED.values())
 
 
 def test_what_a_version_rests_on_is_said() -> None:

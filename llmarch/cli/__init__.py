@@ -51,6 +51,7 @@ COMMANDS = {
     "diff": "Show how two models differ, or compare several.",
     "draw": "Draw a model's architecture, or several side by side with what differs marked.",
     "report": "Write a page about a model, or several: figure, facts, memory, findings.",
+    "card": "Write the section of a model card about the architecture, with a badge and a figure.",
     "gallery": "Write a static site of models: cards, filters, comparisons, a timeline.",
     "memory": "Show the memory that weights, cache and state take on GPUs.",
     "fit": "Find the fewest GPUs and the layout in which a model fits, and the command to "
@@ -72,7 +73,7 @@ COMMANDS = {
 
 The list of commands is printed from here, so that `--help` need not import them all.
 """
-WITHOUT_FORMAT = ("draw", "report", "gallery", "lock", "schema")
+WITHOUT_FORMAT = ("draw", "report", "card", "gallery", "lock", "schema")
 """Commands that have no --format."""
 FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from ..errors import printable
 from ..views.documents import Comparison, Listing, Sheet, Table, marked_row
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..architecture.schema import Change
     from ..compare.report import Report, Verdict
     from ..compare.rules import Rule
+    from ..views.card import ModelCard
     from ..views.memory import MemoryView, Plot
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]#|~$!])")
@@ -153,6 +155,48 @@ def sheet(s: Sheet) -> str:
     notes = bullets(s.notes)
     parts.append(notes)
     return page(parts)
+
+
+CARD_BEGIN = "<!-- llmarch card: begin -->"
+CARD_END = "<!-- llmarch card: end -->"
+"""Between these lines `llmarch card --update` replaces what it wrote before."""
+
+
+def card_section(c: ModelCard, pictures: Iterable[tuple[str, str]] = ()) -> str:
+    """Return the section of a model card about the architecture, between its two marks.
+
+    c: the section.
+    pictures: what each picture shows, and the name of its file beside the card.
+    """
+    from .links import project_url
+
+    parts = [CARD_BEGIN, heading(2, "Architecture")]
+    for words, file in pictures:
+        parts.append(f"![{escape(words)}]({quote(file)})")
+    facts = rows(["fact", "value"], line_rows(c.sheet.lines))
+    project = project_url()
+    maker = f"[llmarch]({project})"
+    said = escape(c.statement).replace("llmarch", maker, 1)
+    notes = bullets(c.sheet.notes)
+    parts += [escape(c.sheet.headline), facts, f"{said}:", notes, CARD_END]
+    return page(parts)
+
+
+def with_card(document: str, section: str) -> str:
+    """Return a model card with the section in the place of an older one, else at its end.
+
+    Raises ValueError if the document has one of the two marks alone, or has them twice.
+    """
+    begins = document.count(CARD_BEGIN)
+    ends = document.count(CARD_END)
+    if not begins and not ends:
+        separator = "\n\n" if document.strip() else ""
+        return f"{document.rstrip()}{separator}{section}"
+    before, _, rest = document.partition(CARD_BEGIN)
+    _, found, after = rest.partition(CARD_END)
+    if begins != 1 or ends != 1 or not found:
+        raise ValueError("the marks of llmarch are not one beginning and one end")
+    return f"{before}{section.rstrip()}{after}"
 
 
 def memory(v: MemoryView) -> str:

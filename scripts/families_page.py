@@ -23,7 +23,8 @@ HEAD = """# Model types
 
 A config is read by the family of its `model_type`. Each type is held against transformers 5.23.0:
 at the defaults of its class, and with one key changed at a time, total and tensors must be equal
-(`tests/config/test_model_types.py`). What is refused or differs is in the last column. A model of
+(`tests/config/test_model_types.py`). Of code that makers publish with a model, the published files
+take the place of transformers. What is refused or differs is in the last column. A model of
 any other type is observed: total and blocks come from the tensor headers.
 
 | model_type | family | modelling code | settings checked | bundled models | refused or different |

@@ -265,6 +265,8 @@ class Head(Strict):
     """Soft cap of the logits: c · tanh(logit / c). None: no cap."""
     scale: float | None = None
     """Constant factor of the logits. None: 1."""
+    unit_rows: bool = False
+    """Whether each row of the matrix is divided by its length before its use (Baichuan 2)."""
     module: str | None = None
     """Name of the head's module in the checkpoint, where it is not the usual one of the kind
     (`v_head`). None: it is."""

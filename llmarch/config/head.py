@@ -31,6 +31,7 @@ LANGUAGE_MODELS = (
     "ForVision2Seq",
     "ForMultimodalLM",
     "LMHeadModel",
+    "ChatGLMModel",  # whose module `output_layer` is in the base model
 )
 """What the names of classes with the head of a language model end with."""
 

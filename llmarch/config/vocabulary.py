@@ -40,6 +40,16 @@ def modeling(model: str) -> str:
     return f"{TRANSFORMERS} models/{model}/modeling_{model}.py"
 
 
+def _library_of(ref: str) -> str:
+    """Return where the configuration class stands beside the modelling code `ref`.
+
+    Code that a maker publishes with a model is named by repository and file, without a version.
+    """
+    if " " in ref:
+        return TRANSFORMERS
+    return ref.rpartition("/")[0]
+
+
 QUESTION_ANSWERERS = frozenset(
     """
     arcee diffllama exaone4 llama ministral nemotron qwen2 qwen3 qwen3_moe qwen3_next seed_oss
@@ -129,11 +139,12 @@ class Family(Frozen):
 
     def _context(self, model_type: str) -> dict[str, Any]:
         """Return the arguments of ConfigKeys that depend on the model_type."""
+        ref = self.refs.get(model_type, self.ref)
         return {
             "family": self.name,
-            "ref": self.refs.get(model_type, self.ref),
+            "ref": ref,
             "defaults": self.defaults.get(model_type),
-            "defaults_ref": f"{TRANSFORMERS} {self.config_class.get(model_type, '')}",
+            "defaults_ref": f"{_library_of(ref)} {self.config_class.get(model_type, '')}",
             "model_type": model_type,
         }
 

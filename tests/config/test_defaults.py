@@ -18,14 +18,19 @@ from llmarch.config.families import MODEL_TYPES, family_named
 FIXTURE: dict[str, Any] = json.loads((FIXTURES / "class_defaults.json").read_text())
 
 
-def classes() -> Iterator[dict[str, Any]]:
-    """Yield what is known of each configuration class."""
+def classes() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and what is known of each configuration class.
+
+    Those that makers publish with a model have the model_type before their name.
+    """
     for path in sorted((FIXTURES / "model_types").glob("*.json.gz")):
-        yield from json.loads(gzip.decompress(path.read_bytes()))["defaults"]
-    yield from (about for name, about in FIXTURE.items() if name != "_about")
+        document = json.loads(gzip.decompress(path.read_bytes()))
+        owner = f"{document['model_type']} " if document["about"].get("whole") else ""
+        yield from ((owner + about["class"], about) for about in document["defaults"])
+    yield from ((about["class"], about) for name, about in FIXTURE.items() if name != "_about")
 
 
-CLASSES = {about["class"]: about for about in classes()}
+CLASSES = dict(classes())
 FAMILIES = {name: family_named(name) for name in sorted(set(MODEL_TYPES.values()))}
 ROWS = [
     pytest.param(family, model_type, key, value, id=f"{model_type}.{key}")
@@ -56,6 +61,8 @@ def declared(about: dict[str, Any], key: str) -> Any:
 @pytest.mark.parametrize(("family", "model_type", "key", "value"), ROWS)
 def test_default(family: Any, model_type: str, key: str, value: Any) -> None:
     name = family.config_class[model_type]
+    if f"{model_type} {name}" in CLASSES:
+        name = f"{model_type} {name}"
     assert name in CLASSES, (
         f"{name} is in no fixture: run `make oracle ARGS='model_types {model_type}'`, which needs "
         "no other files"

@@ -24,6 +24,13 @@ REFUSED: dict[str, dict[str, str]] = {
     "zamba": {"attention_hidden_size": "the class cannot run it"},
     "zamba2": {"attention_hidden_size": "the class cannot run it"},
     "laguna": {"gating=False": "no published model is without a gate"},
+    "phi-msft": {
+        "n_head=33": "the heads must divide the width for the class to run",
+        "n_head_kv=True": "a number of heads",
+    },
+    "qwen": {
+        "hidden_size|n_embd|num_attention_heads|n_head|kv_channels": "the class cannot run it"
+    },
     "minimax_m3_vl": {"hidden_size=": "the class needs a projector as wide as the decoder"},
     "xlstm": {"embedding_dim": "the class cannot run it"},
     "mellum": {"num_nextn_predict_layers=True": "a number of modules"},
@@ -32,6 +39,7 @@ REFUSED: dict[str, dict[str, str]] = {
 """By model type: the settings that are refused (a pattern of the keys set), and why."""
 
 DIFFERENT: dict[str, dict[str, str]] = {
+    "chatglm": {"pre_seq_len": "a prefix that P-tuning has learned"},
     "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
     "gpt-sw3": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
@@ -46,6 +54,9 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
     "olmo_hybrid": {"": "the reverse conversion divides its joined convolution into equal parts"},
+    "qwen": {
+        "vocab_size": "the first code has an embedding of padded_vocab_size, and its own head"
+    },
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
     "xglm": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "zamba": {"tie_word_embeddings=False": "the class then unties the shared layers too"},

@@ -15,7 +15,7 @@ declared defaults of the class and its parts, as class_defaults.py gives them; `
 `facts` are read from the modules of the row `cut`, built on the CPU where it is small enough: scaling and window of each attention module,
 epsilon of each norm, and the rotary frequencies. Nothing of llmarch is imported.
 """
-import collections, gzip, json, math, os, pathlib, re, sys, warnings
+import gzip, json, os, pathlib, re, sys, warnings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore")
@@ -27,20 +27,13 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from class_defaults import entry
+from tensor_tables import DEPTH, DEPTH_KEYS, candidates, folded
 
 transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests/fixtures/model_types"
-DEPTH = 8
-DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth", "encoder_layers", "vt_num_hidden_layers")
 PARTS = ("text_config", "vision_config", "audio_config", "llm_config", "attn_config", "ffn_config")
-# Keys that name tokens, dropout, training or output; they shape nothing (a row of each would only cost time).
-PASS = re.compile(r"(_token_id|_token_index|_ids?$|dropout|_pdrop|initializer|output_|use_cache|return_dict|chunk_size_feed|id2label|label2id|problem_type|"
-                  r"transformers_version|architectures|dtype|_name_or_path|is_encoder_decoder|is_decoder|torchscript|pruned_heads|use_bfloat16|"
-                  r"gradient|_coef$|jitter|z_loss|model_type|auto_map|_attn_implementation)")
-WHEN_NONE = {"head_dim": [64], "num_key_value_heads": [2], "sliding_window": [128], "q_lora_rank": [96], "kv_lora_rank": [64], "n_inner": [256],
-             "intermediate_size": [256], "layer_types": [], "rope_scaling": [], "rope_parameters": []}
 # What a class needs beyond its own defaults, which it cannot build or run; stands in every row.
 GIVEN = {
     "deepseek_v2": {"num_experts_per_tok": 6}, "nemotron": {"num_key_value_heads": 8}, "hunyuan_v1_dense": {"head_dim": 128},
@@ -93,32 +86,15 @@ def build(t, given):
             return autos[1].from_config(config), config
 
 
-def spans(numbers):
-    out = []
-    for n in sorted(set(numbers)):
-        if out and out[-1][1] == n - 1: out[-1][1] = n
-        else: out.append([n, n])
-    return out
-
-
 def tensors(model):
     """Published names folded, with shapes and the numbers that stand in each place."""
     every = dict(model.named_parameters(remove_duplicate=False))
     own = dict(model.named_parameters()) | {n: x for n, x in model.state_dict().items() if n not in every}
-    table = collections.defaultdict(list)
+    published = {}
     for name, x in revert_weight_conversion(model, own).items():
         for pattern, to in PUBLISHED.get(model.config.model_type, ()): name = re.sub(pattern, to, name)
-        if not name: continue
-        numbers = [int(n) for n in re.findall(r"(?<=\.)\d+(?=\.|$)", name)]
-        table[re.sub(r"(?<=\.)\d+(?=\.|$)", "{}", name), tuple(x.shape)].append(numbers)
-    return sorted([p, list(s), [spans(column) for column in zip(*part)], len(part)] for (p, s), rows in table.items() for part in grids(rows))
-
-
-def grids(rows):
-    """Rows of numbers in parts that are grids each, so that their spans tell them."""
-    columns = [len(set(column)) for column in zip(*rows)]
-    if math.prod(columns) == len(rows): return [rows]
-    return [part for first in sorted({row[0] for row in rows}) for part in grids([row for row in rows if row[0] == first])]
+        if name: published[name] = x
+    return folded(published)
 
 
 def parts_of(t):
@@ -138,15 +114,6 @@ def cut(parts):
         for key in DEPTH_KEYS:
             if isinstance(values.get(key), int) and values[key] > DEPTH: given[prefix + key] = DEPTH if prefix != "vision_config." else 3
     return given
-
-
-def candidates(key, value):
-    name = key.rpartition(".")[2]
-    if PASS.search(name): return []
-    if isinstance(value, bool): return [not value]
-    if isinstance(value, int): return [value * 2, value // 2, value + 1] if value > 1 else [value + 1]
-    if value is None: return WHEN_NONE.get(name, [True, 64])
-    return []
 
 
 def facts(model):

@@ -295,6 +295,18 @@ FACTS = (
         implied=_one,
     ),
     Fact(
+        "head.unit_rows",
+        "Size",
+        "head rows of length 1",
+        ChangeRule(
+            "head-unit-rows-changed",
+            "behaviour",
+            "head with rows of length 1 or without",
+            "Rows of the head are divided by their length in one of the two models only: logits "
+            "are on another scale, token by token.",
+        ),
+    ),
+    Fact(
         "final_norm",
         "Norms",
         "final norm",

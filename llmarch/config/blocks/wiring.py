@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...architecture import schema as s
 from ...architecture.dtypes import CONFIG_DTYPES
+from ...errors import UnknownFamily
 from ..evidence import Draft, Sourced, derived, draft, hard_coded, same_evidence, unknown
 from ..findings import unknown_word
 from ..keys import ConfigKeys
 from ..vocabulary import TRANSFORMERS
 from .tying import TiedBy, tied_head
+
+
+def refuse_kin(c: ConfigKeys, kin: Mapping[str, str]) -> None:
+    """Raise UnknownFamily for a model of the same model_type that other code runs.
+
+    kin: names of such models, by the key that only their configs have.
+    """
+    for key, name in kin.items():
+        if c.has(key):
+            raise UnknownFamily(
+                f"{c.file}: {name} is not supported, though its model_type is {c.model_type}",
+                f"{c.key(key)} tells it",
+            )
+
 
 StepMaker = Callable[[str], Draft]
 """From the path of a block (`mixers.full`) to the step of a layer that runs it."""

@@ -110,7 +110,9 @@ def layout_to_dict(plan: Plan) -> dict[str, Any]:
     return {
         "parallel": plan.to_dict()["parallel"],
         "largest_batch": plan.largest_batch,
+        "largest_batch_sequences": plan.largest_batch,
         "largest_context": plan.largest_context,
+        "largest_context_tokens": plan.largest_context,
         "room_bytes": plan.room,
     }
 

@@ -45,6 +45,7 @@ class CacheGroup(Frozen):
     def to_dict(self, contexts: list[int]) -> dict[str, Any]:
         """Return the bytes of one layer as JSON; under `at`, those of all layers."""
         kept = self.parts_with("kv")
+        sizes = {str(tokens): self.bytes_at(tokens) for tokens in contexts}
         index_keys = self.parts_with("index")
         return {
             "mixer": self.mixer,
@@ -55,7 +56,8 @@ class CacheGroup(Frozen):
             "window_bytes": _largest_bytes(kept),
             "state_bytes": _largest_bytes(self.parts_with(*FIXED_ROLES)),
             "parts": [part_to_dict(part) for part in self.parts],
-            "at": {str(tokens): self.bytes_at(tokens) for tokens in contexts},
+            "at": sizes,
+            "bytes_at": sizes,
         }
 
 
@@ -193,6 +195,7 @@ class Cache(Frozen):
 
         Numbers are whole; bytes per token are rounded up.
         """
+        sizes = {str(tokens): self.bytes_at(tokens) for tokens in contexts}
         return {
             "engine": self.convention.engine,
             "dtype": self.convention.words,
@@ -203,7 +206,8 @@ class Cache(Frozen):
             "window_bytes": self.window_bytes,
             "state_bytes": self.state_bytes,
             "groups": [group.to_dict(contexts) for group in self.groups],
-            "at": {str(tokens): self.bytes_at(tokens) for tokens in contexts},
+            "at": sizes,
+            "bytes_at": sizes,
             "assumptions": list(self.assumptions),
         }
 

@@ -75,13 +75,14 @@ class Footprint(Frozen):
         )
 
     def to_dict(self) -> dict[str, int]:
-        """Return the bytes as JSON."""
-        return {
+        """Return the bytes as JSON, under names without and with their unit."""
+        sizes = {
             "weights": self.weights,
             "cache": self.cache,
             "state": self.state,
             "total": self.total,
         }
+        return sizes | {f"{name}_bytes": size for name, size in sizes.items()}
 
 
 @frozen
@@ -236,7 +237,9 @@ class Plan(Frozen):
         request, parallel, weights = self.request, self.request.parallel, self.weights
         return {
             "context": request.context,
+            "context_tokens": request.context,
             "batch": request.batch,
+            "batch_sequences": request.batch,
             "engine": self.convention.engine,
             "engine_version": self.engine_version,
             "cache_dtype": self.convention.words,
@@ -280,9 +283,12 @@ class Plan(Frozen):
             "pool": self._pool_to_dict(),
             "fits": self.fits,
             "largest_context": self.largest_context,
+            "largest_context_tokens": self.largest_context,
             "any_context_fits": self.any_context_fits,
             "largest_batch": self.largest_batch,
+            "largest_batch_sequences": self.largest_batch,
             "context_limit": self.context_limit,
+            "context_limit_tokens": self.context_limit,
             "remarks": list(self.remarks),
             "assumptions": list(self.assumptions),
             "context_overflow": self.beyond_context,
@@ -308,6 +314,7 @@ class Plan(Frozen):
             "memory_bytes": pool.memory_bytes,
             "tokens": pool.tokens,
             "concurrency": pool.concurrency,
+            "concurrency_sequences": pool.concurrency,
             "blocks": pool.blocks,
             "block_bytes": pool.block_bytes,
             "blocks_per_sequence": pool.blocks_per_sequence,

@@ -160,13 +160,23 @@ class PlannedModel(Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON."""
-        curve = [{"context": tokens, "cache_bytes": size} for tokens, size in self.curve]
+        curve = [
+            {"context": tokens, "context_tokens": tokens, "cache_bytes": size}
+            for tokens, size in self.curve
+        ]
         return self.plan.to_dict() | {
             "name": self.name,
-            "flops_per_token": {"total": self.flops.total, "by_component": self.flops.by_component},
+            "flops_per_token": {
+                "total": self.flops.total,
+                "total_flops": self.flops.total,
+                "by_component": self.flops.by_component,
+                "flops_by_component": self.flops.by_component,
+            },
             "weight_bytes_read_per_token": {
                 "batch_1": self.reads.alone,
+                "batch_1_bytes": self.reads.alone,
                 "batch": self.reads.batched,
+                "batch_bytes": self.reads.batched,
             },
             "curve": curve,
             "speed": self.speed.to_dict() if self.speed is not None else None,

@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from .json_brief import ComparedFiguresDocument
 from .json_show import SourceDocument
 from .schema import Architecture, Finding, Severity
 
@@ -142,6 +143,8 @@ class CheckDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["check"]
+    """What this document is."""
     lock: str | None
     """Path of the lock file. Null: no lock file was used."""
     fail_on: Severity
@@ -187,6 +190,8 @@ class LogDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["log"]
+    """What this document is."""
     repo: str
     """Repository on the Hub, owner/name."""
     commits: list[CommitDocument]
@@ -198,10 +203,14 @@ class DiffDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["diff"]
+    """What this document is."""
     old: SourceDocument
     """Where the old model was read."""
     new: SourceDocument
     """Where the new model was read."""
+    figures: ComparedFiguresDocument
+    """Figures of both models that follow from the facts: parameters, cache, weights."""
     changes: list[DiffChangeDocument]
     """All differences, worst first: of the architectures, and as `check` tells them of findings,
     of config keys that nothing reads, and of stored tensors."""
@@ -216,6 +225,8 @@ class ComparedModelDocument(TypedDict):
 
     new: SourceDocument
     """Where the model was read."""
+    figures: ComparedFiguresDocument
+    """Figures of both models that follow from the facts: parameters, cache, weights."""
     changes: list[DiffChangeDocument]
     """All differences from the first model, worst first, as in `DiffDocument`."""
     remarks: NotRequired[list[str]]
@@ -227,6 +238,8 @@ class ComparisonDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["comparison"]
+    """What this document is."""
     old: SourceDocument
     """Where the first model was read."""
     comparisons: list[ComparedModelDocument]

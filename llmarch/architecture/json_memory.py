@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from typing_extensions import TypedDict
 
 from .json_show import CheckpointDocument, SourceDocument
@@ -12,13 +14,21 @@ class FootprintDocument(TypedDict):
 
     weights: int
     """Bytes of the weights."""
+    weights_bytes: int
+    """The same as `weights`."""
     cache: int
     """Bytes of keys, values and latents: what grows with the context or is a window."""
+    cache_bytes: int
+    """The same as `cache`."""
     state: int
     """Bytes that do not depend on the context: recurrent state, convolution, compressor state, keys
     and values of an encoder."""
+    state_bytes: int
+    """The same as `state`."""
     total: int
     """Sum of the three."""
+    total_bytes: int
+    """The same as `total`."""
 
 
 class DrafterDocument(TypedDict):
@@ -110,6 +120,8 @@ class PoolDocument(TypedDict):
     """Tokens in the pool ("GPU KV cache size")."""
     concurrency: float
     """Sequences of the whole context that fit at once ("Maximum concurrency")."""
+    concurrency_sequences: float
+    """The same as `concurrency`."""
     blocks: int | None
     """Blocks of the pool. Null: the engine has none."""
     block_bytes: int | None
@@ -125,9 +137,13 @@ class FlopsDocument(TypedDict):
 
     total: int
     """Sum over all components."""
+    total_flops: int
+    """The same as `total`."""
     by_component: dict[str, int]
     """Operations by component; `attention_scores`, `indexer_scores` and `recurrence` depend on the
     context."""
+    flops_by_component: dict[str, int]
+    """The same as `by_component`."""
 
 
 class WeightReadsDocument(TypedDict):
@@ -135,8 +151,12 @@ class WeightReadsDocument(TypedDict):
 
     batch_1: int
     """With one sequence."""
+    batch_1_bytes: int
+    """The same as `batch_1`."""
     batch: int
     """With the batch that was asked for: the share of each sequence."""
+    batch_bytes: int
+    """The same as `batch`."""
 
 
 class SpeedDocument(TypedDict):
@@ -170,6 +190,8 @@ class CurvePointDocument(TypedDict):
 
     context: int
     """Tokens of each sequence."""
+    context_tokens: int
+    """The same as `context`."""
     cache_bytes: int
     """Bytes of cache and state on the fullest GPU, for the sequences that it serves."""
 
@@ -188,8 +210,12 @@ class PlanDocument(TypedDict):
     """Name of the model for people."""
     context: int
     """Tokens of each sequence."""
+    context_tokens: int
+    """The same as `context`."""
     batch: int
     """Number of sequences at once, over all GPUs."""
+    batch_sequences: int
+    """The same as `batch`."""
     engine: str
     """Engine by whose rules bytes are counted: `ideal`, `transformers`, `vllm`, `sglang`,
     `llama.cpp`, `trtllm` or `mlx`."""
@@ -210,6 +236,12 @@ class PlanDocument(TypedDict):
     all."""
     cpu_expert_layers: int
     """Layers, from the first on, whose routed experts stay on the CPU."""
+    offload_bytes_per_gpu: int
+    """Bytes of each GPU's layers that stay on the CPU (`--cpu-offload-gb`)."""
+    cache_on_cpu: bool
+    """Whether the cache stays on the CPU (`--no-kv-offload`)."""
+    layer_split: list[float]
+    """Part of the layers of each GPU (`--tensor-split`). Empty: equal parts."""
     cpu_cache_bytes: int
     """Bytes of cache and state of the layers that stay on the CPU."""
     cpu_weights_bytes: int
@@ -230,6 +262,9 @@ class PlanDocument(TypedDict):
     room_bytes: int | None
     """Bytes that are left for the cache on the fullest GPU: budget, less weights and allowance,
     or the pool that was asked for. Negative: the weights do not fit. Null: no GPU was named."""
+    room_bytes_up_to_version: dict[str, int]
+    """Bytes that older versions of the engine leave for the cache, by the last version that does
+    so. Empty: all leave the same, or a version was named."""
     pool: PoolDocument | None
     """What the engine makes of that room. Null: no GPU was named."""
     fits: bool | None
@@ -238,14 +273,20 @@ class PlanDocument(TypedDict):
     largest_context: int | None
     """Largest context in tokens that fits at this batch; 0 if not even one token does. Null: no GPU
     was named."""
+    largest_context_tokens: int | None
+    """The same as `largest_context`."""
     any_context_fits: bool
     """Whether the model has no limit and a context of any length fits, since cache and state do not
     grow from some length on; `largest_context` is then the longest that was tried."""
     largest_batch: int | None
     """Largest batch that fits at this context; 0 if not even one sequence does. Null: no GPU was
     named."""
+    largest_batch_sequences: int | None
+    """The same as `largest_batch`."""
     context_limit: int | None
     """Context length of the model in tokens. Null: the config does not say."""
+    context_limit_tokens: int | None
+    """The same as `context_limit`."""
     remarks: list[str]
     """What the division leaves on several GPUs at once, as sentences."""
     assumptions: list[str]
@@ -322,6 +363,8 @@ class ScenarioDocument(TypedDict):
     """Bytes of a GPU that may be filled."""
     room_bytes_per_gpu: int | None
     """Bytes that are left for the cache on the fullest GPU."""
+    least_room_bytes_per_gpu_of_versions: int | None
+    """The least that any version of the engine leaves, where versions differ."""
     fits: bool | None
     """Whether the batch fits."""
     largest_context_tokens: int | None
@@ -357,6 +400,8 @@ class MemoryDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["memory"]
+    """What this document is."""
     gpu: GPUDocument | None
     """The kind of GPU that was named. Null: none, or several scenarios."""
     models: list[PlanDocument]
@@ -374,6 +419,8 @@ class RefusalDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["refusal"]
+    """What this document is."""
     not_possible: str
     """What is wrong, and where."""
     hint: str
@@ -387,8 +434,12 @@ class LayoutDocument(TypedDict):
     """The degrees."""
     largest_batch: int | None
     """Most sequences of the context that fit."""
+    largest_batch_sequences: int | None
+    """The same as `largest_batch`."""
     largest_context: int | None
     """Longest context in tokens that fits at the batch that was asked for."""
+    largest_context_tokens: int | None
+    """The same as `largest_context`."""
     room_bytes: int | None
     """Bytes that are left for the cache on the fullest GPU."""
 
@@ -398,6 +449,8 @@ class FitDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["fit"]
+    """What this document is."""
     gpu: GPUDocument
     """The kind of GPU that was named."""
     fits: bool | None
@@ -448,6 +501,8 @@ class CalibrationDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["calibration"]
+    """What this document is."""
     source: SourceDocument
     """Where the model was read."""
     name: str

@@ -5,10 +5,11 @@ Counts are elements (numbers of weights) and sizes are bytes; nothing is rounded
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from .json_tables import NewsDocument
 from .schema import Architecture, Evidence, Finding
 
 
@@ -55,6 +56,8 @@ class PublishedFigureDocument(TypedDict):
     """`total`, `active`, `mtp`, `hub_total`, `card_total` or `card_active` (specs/README.md)."""
     value: int
     """Number of parameters."""
+    parameters: int
+    """The same as `value`."""
     counts: str | None
     """What the figure counts. Null: nothing special."""
     source: str
@@ -144,12 +147,20 @@ class CheckpointDocument(TypedDict):
     """Elements of the stored weights of the main model: unpacked, without scales, MTP modules,
     copies and buffers. It is `parameters.total` where the checkpoint is as the config says. Null:
     only names of tensors are known."""
+    weights_elements: int | None
+    """The same as `weights`."""
     scales: int
     """Elements of scales, zero points and other metadata of quantised tensors."""
+    scales_elements: int
+    """The same as `scales`."""
     copies: int
     """Elements of a tied head that is stored again."""
+    copies_elements: int
+    """The same as `copies`."""
     buffers: int
     """Elements of stored tables that models compute anyway."""
+    buffers_elements: int
+    """The same as `buffers`."""
     bits_per_weight: float | None
     """Stored bits of each parameter of the main model, scales included. Null: not known."""
     bits_by_component: dict[str, float]
@@ -217,6 +228,8 @@ class CacheGroupDocument(TypedDict):
     """What one layer keeps, part by part."""
     at: dict[str, int]
     """Bytes of all layers of the group at some context lengths (tokens, as a string)."""
+    bytes_at: dict[str, int]
+    """The same as `at`."""
 
 
 class CacheDocument(TypedDict):
@@ -245,6 +258,8 @@ class CacheDocument(TypedDict):
     """The same for the layers that share a mixer."""
     at: dict[str, int]
     """Bytes of the whole model at some context lengths (tokens, as a string)."""
+    bytes_at: dict[str, int]
+    """The same as `at`."""
     assumptions: list[str]
     """What else the figures rest on, as sentences."""
 
@@ -254,6 +269,8 @@ class ShowDocument(TypedDict):
 
     schema_version: int
     """Version of this document."""
+    document: Literal["show"]
+    """What this document is."""
     source: SourceDocument
     """Where the model was read."""
     architecture: Architecture | dict[str, Any]
@@ -271,5 +288,7 @@ class ShowDocument(TypedDict):
     """What is wrong or noteworthy about the checkpoint and its files."""
     unread_keys: list[str]
     """Keys of the config that nothing has read."""
+    news: NotRequired[NewsDocument]
+    """What no older bundled model has. Only with `--new`."""
     draft: str | None
     """What draft head this is, for another model, as a phrase. Null: it is a model."""

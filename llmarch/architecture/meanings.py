@@ -26,6 +26,8 @@ MODULES = (
     "encoders",
     "schema",
     "json_show",
+    "json_brief",
+    "json_tables",
     "json_compare",
     "json_memory",
 )

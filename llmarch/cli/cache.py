@@ -19,6 +19,7 @@ def info(format: Output = Format.text) -> None:
     """Show where the cache is and what it holds."""
     from dataclasses import asdict
 
+    from ..architecture.documents import document_head
     from ..sources import header_cache
     from ..views import numbers
     from ..views.documents import Table
@@ -29,7 +30,7 @@ def info(format: Output = Format.text) -> None:
         ["entries", numbers.number(found.entries)],
         ["size", numbers.size(found.bytes)],
     ]
-    document = {**asdict(found), "path": str(found.path)}
+    document = {**document_head("cache"), **asdict(found), "path": str(found.path)}
     write(format, "table", lambda: Table(["", ""], rows), lambda: document)
 
 

@@ -31,7 +31,17 @@ class Format(StrEnum):
 
     text = "text"
     json = "json"
+    ndjson = "ndjson"
     markdown = "markdown"
+
+    @property
+    def is_document(self) -> bool:
+        """Return whether a program reads it: JSON, or JSON a line."""
+        return self.value in DOCUMENT_FORMATS
+
+
+DOCUMENT_FORMATS = ("json", "ndjson")
+"""Formats that programs read."""
 
 
 def examples(*lines: str) -> str:
@@ -67,7 +77,10 @@ Ref = Annotated[
     ),
 ]
 Output = Annotated[
-    Format, typer.Option("--format", "-f", help="Output format; --json is --format json.")
+    Format,
+    typer.Option(
+        "--format", "-f", help="Output format; --json is --format json, ndjson an object a line."
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Do not use the network.")]
 ConfigOnly = Annotated[
@@ -103,10 +116,8 @@ def write(
     view: makes the view, for text and Markdown.
     document: makes the document, for JSON.
     """
-    if format is Format.json:
-        from ..renderers import json
-
-        write_text(json.json_text(document()), "json")
+    if format.is_document:
+        write_document(format, document())
     elif format is Format.markdown:
         from ..renderers import markdown
 
@@ -115,6 +126,16 @@ def write(
         from ..renderers import text
 
         getattr(text, kind)(view())
+
+
+def write_document(format: Format, document: Any) -> None:
+    """Write a JSON document, or a list of them: as one text, or a line for each model."""
+    from ..renderers import json
+
+    make_text = json.json_lines if format is Format.ndjson else json.json_text
+    text = make_text(document)
+    if text:
+        write_text(text, "json")
 
 
 def with_json_refusals(command: Callable[..., None]) -> Callable[..., None]:
@@ -130,10 +151,10 @@ def with_json_refusals(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(*args, **options)
         except PlanError as error:
-            if options.get("format") == Format.json.value:
+            if options.get("format") in DOCUMENT_FORMATS:
                 from ..renderers import json
 
-                write_text(json.json_text(json.refusal(error)), "json")
+                write_document(Format(options["format"]), json.refusal(error))
             raise
 
     return run

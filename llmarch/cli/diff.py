@@ -22,6 +22,7 @@ from .common import (
     inspect_references,
     models_argument,
     write,
+    write_document,
 )
 from .pictures import figure_drawings, picture_format, print_sketch, write_picture
 
@@ -58,6 +59,10 @@ def diff(
         bool,
         typer.Option("--rules", help="Add what each difference breaks, and the rule that says so."),
     ] = False,
+    brief: Annotated[
+        bool,
+        typer.Option("--brief", help="JSON on one line: changes and main figures alone."),
+    ] = False,
     exit_code: Annotated[
         bool,
         typer.Option(
@@ -83,15 +88,18 @@ def diff(
     readings = with_unstated_facts(readings)
     if output is not None:
         write_picture(figure_drawings(readings, suffix), output)
-    if sketch and format is not Format.json:
+    if sketch and not format.is_document:
         print_sketch(readings, fenced=format is Format.markdown)
     from ..views.comparison import compare_any
 
     compared = compare_any(readings, everything, rules)
     verdict = judged(readings, fail_on, ignore or []) if fail_on or ignore else None
-    write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
+    if brief and format.is_document:
+        write_document(Format.ndjson, document(readings, verdict, brief))
+    else:
+        write(format, "comparison", lambda: compared, lambda: document(readings, verdict))
     if verdict is not None:
-        if format is not Format.json:
+        if not format.is_document:
             emit(verdict, ReportFormat(format), "-")
         raise typer.Exit(verdict.exit_code)
     if exit_code and (compared.conflicts or compared.changed):
@@ -120,11 +128,16 @@ def judged(
     return make_report(tuple(judge(old, new, policy) for new in others), policy)
 
 
-def document(readings: Sequence[Reading | Observation], verdict: Report | None) -> object:
-    """Return the JSON document of a comparison, with the verdict if one was asked for."""
+def document(
+    readings: Sequence[Reading | Observation], verdict: Report | None, brief: bool = False
+) -> object:
+    """Return the JSON document of a comparison, with the verdict if one was asked for.
+
+    brief: whether it has changes and figures alone.
+    """
     from ..renderers import json
 
-    compared = json.comparison(readings)
+    compared = json.brief_comparison(readings) if brief else json.comparison(readings)
     if verdict is None:
         return compared
     return compared | {"check": json.report(verdict)}

@@ -44,11 +44,10 @@ def explain(
     from ..views import explained
 
     if not words:
-        names = explained.explained_names
-        write(format, "table", explained.terms_table, names)
+        write(format, "table", explained.terms_table, explained.terms_document)
         return
     found = explained.explain_words(" ".join(words), bundled_readings)
-    if format is Format.json:
+    if format.is_document:
         write(format, "sheet", lambda: None, lambda: explained.explanations_document(found))
         return
     for word in found:

@@ -30,15 +30,16 @@ def gpus(format: Output = Format.text) -> None:
 Rows = list[dict[str, Any]]
 
 
-def gpus_document(rows: Rows, shared: Rows, instances: Rows) -> Rows:
-    """Return the JSON document: one list, as GPUs, Macs with one memory each, and instances."""
+def gpus_document(rows: Rows, shared: Rows, instances: Rows) -> dict[str, Any]:
+    """Return the JSON document: one list of GPUs, Macs with one memory each, and instances."""
+    from ..architecture.documents import document_head
     from ..sources.gpus import mac_gpu
 
-    document: Rows = [*rows]
+    listed: Rows = [*rows]
     for row in shared:
         for size in row["sizes_gb"]:
             gpu = mac_gpu(row, size)
-            document.append(
+            listed.append(
                 {
                     "name": gpu.name,
                     "memory_bytes": gpu.memory_bytes,
@@ -49,8 +50,8 @@ def gpus_document(rows: Rows, shared: Rows, instances: Rows) -> Rows:
                 }
             )
     for row in instances:
-        document.append({"name": row["name"], "gpus": row["gpus"], "gpu": row["gpu"]})
-    return document
+        listed.append({"name": row["name"], "gpus": row["gpus"], "gpu": row["gpu"]})
+    return {**document_head("gpus"), "gpus": listed}
 
 
 def gpu_rows_table(rows: Rows, shared: Rows, instances: Rows) -> Table:

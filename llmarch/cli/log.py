@@ -52,7 +52,7 @@ def log(
         return json.history(repo, steps)
 
     write(format, "table", lambda: history_table(steps), document)
-    if format is not Format.json:
+    if not format.is_document:
         write_text(history_summary(repo, steps))
     if any(map(is_uncertain, steps)):
         raise typer.Exit(PARTIAL)

@@ -11,6 +11,7 @@ import typer
 
 from . import app
 from .common import (
+    DOCUMENT_FORMATS,
     ConfigOnly,
     Format,
     GpuLayers,
@@ -49,6 +50,7 @@ class MemoryFormat(StrEnum):
 
     text = "text"
     json = "json"
+    ndjson = "ndjson"
     markdown = "markdown"
     csv = "csv"
 
@@ -360,7 +362,7 @@ def memory(
         return
     (options,) = choices.combine(options)
     gpu = options.gpu
-    is_document = format is MemoryFormat.json
+    is_document = format.value in DOCUMENT_FORMATS
     planned = plan_models(readings, options, curve or not is_document)
     gpu_name = gpu.name if gpu else None
     if output is not None:

@@ -9,7 +9,7 @@ import typer
 
 from ..renderers.output import write_text
 from . import app
-from .common import Format, examples, write
+from .common import DOCUMENT_FORMATS, Format, examples, write
 
 
 class ListFormat(StrEnum):
@@ -18,6 +18,7 @@ class ListFormat(StrEnum):
     text = "text"
     csv = "csv"
     json = "json"
+    ndjson = "ndjson"
     markdown = "markdown"
 
 
@@ -126,13 +127,13 @@ def list_models(
     if format is ListFormat.csv:
         write_rows(model_list.model_records(models, chosen, shown or model_list.DEFAULT_COLUMNS))
         return
-    if not chosen and format is not ListFormat.json:
+    if not chosen and format.value not in DOCUMENT_FORMATS:
         return
     write(
         Format(format.value),
         "listing",
         lambda: model_list.model_listing(models, chosen, shown),
-        lambda: chosen if shown is None else model_list.model_records(models, chosen, shown),
+        lambda: model_list.list_document(models, chosen, shown),
     )
 
 

@@ -8,7 +8,7 @@ import typer
 
 from ..renderers.output import write_text
 from . import app
-from .common import Format, Output, examples, fail
+from .common import Format, Output, examples, fail, write_document
 from .completion import complete_rules
 
 table = typer.Typer(
@@ -31,10 +31,10 @@ def all_rules(context: typer.Context, format: Output = Format.text) -> None:
         return
     from ..compare.rules import RULES
 
-    if format is Format.json:
+    if format.is_document:
         from ..renderers import json
 
-        write_text(json.json_text(json.rules(RULES)), "json")
+        write_document(format, json.rules(RULES))
     elif format is Format.markdown:
         from ..renderers import markdown
 

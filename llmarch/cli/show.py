@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,7 @@ from .common import (
     inspect_references,
     models_argument,
     write,
+    write_document,
 )
 from .completion import complete_paths
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     epilog=examples(
         "llmarch show qwen3-235b",
         "llmarch show Qwen/Qwen3-8B@main --format json",
+        "llmarch show qwen3-8b --brief --json",
         "llmarch show ./checkpoint --tensors",
         "llmarch show qwen3-8b llama3.1-8b",
         "jq .text_config config.json | llmarch show -",
@@ -76,6 +78,13 @@ def show(
         bool,
         typer.Option("--new", help="Add what no older bundled model has, and the nearest of them."),
     ] = False,
+    brief: Annotated[
+        bool,
+        typer.Option(
+            "--brief",
+            help="Only facts and main figures, without evidence; JSON is a line of about 2 kB.",
+        ),
+    ] = False,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -85,16 +94,20 @@ def show(
     if explain is not None:
         write_explanations(readings, explain, format)
     else:
-        if sketch and format is not Format.json:
+        if sketch and not format.is_document:
             from .pictures import print_sketch
 
             print_sketch(readings, fenced=format is Format.markdown)
         asked = {"layers": layers, "tensors": tensors, "facts": everything}
         names = [name for name, wanted in asked.items() if wanted]
+        if brief:
+            write_brief(readings, format)
+            end_if_partial(readings)
+            return
         places = {id(r): place_among_bundled(r) for r in readings if new}
-        if format is Format.json:
+        if format.is_document:
             documents = [show_document(r, places.get(id(r))) for r in readings]
-            write_documents(documents)
+            write_documents(documents, format)
         else:
             for r in readings:
                 sheet = pages(r, names, places.get(id(r)))
@@ -109,8 +122,12 @@ def write_explanations(
     from ..views import evidence
 
     explained = [evidence.explain(r, path) for r in readings]
-    if format is Format.json:
-        write_documents([evidence.explanation_document(one) for one in explained])
+    if format.is_document:
+        from ..architecture.documents import document_head
+
+        head = document_head("evidence")
+        documents = [{**head, **evidence.explanation_document(one)} for one in explained]
+        write_documents(documents, format)
         return
     for r, one in zip(readings, explained, strict=True):
         if len(readings) > 1:
@@ -119,12 +136,20 @@ def write_explanations(
         write(format, "table", lambda table=table: table, lambda: None)
 
 
-def write_documents(documents: Sequence[object]) -> None:
+def write_documents(documents: list[dict[str, Any]], format: Format) -> None:
     """Write the JSON document of one model, or a list of those of several."""
-    from ..renderers import json
+    write_document(format, documents[0] if len(documents) == 1 else documents)
 
-    document = documents[0] if len(documents) == 1 else documents
-    write_text(json.json_text(document), "json")
+
+def write_brief(readings: Sequence[Reading | Observation], format: Format) -> None:
+    """Write the facts of each model without evidence; JSON is a line for each model."""
+    from ..views.brief import brief_document, brief_table
+
+    if format.is_document:
+        write_document(Format.ndjson, [brief_document(r) for r in readings])
+        return
+    for r in readings:
+        write(format, "table", lambda r=r: brief_table(r), lambda: None)
 
 
 def place_among_bundled(reading: Reading | Observation) -> Likeness:
@@ -137,7 +162,7 @@ def place_among_bundled(reading: Reading | Observation) -> Likeness:
     return likeness(reading, bundled_readings())
 
 
-def show_document(reading: Reading | Observation, place: Likeness | None = None) -> object:
+def show_document(reading: Reading | Observation, place: Likeness | None = None) -> dict[str, Any]:
     """Return the JSON document of a model, with what is new in it if that was asked for."""
     from ..renderers import json
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from math import isfinite
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..analyses.cache import compute_cache, shown_contexts
 from ..analyses.parameters import count_parameters
-from ..architecture.schema import SCHEMA_VERSION, Architecture, Change, Finding
+from ..architecture.documents import ROWS_OF_DOCUMENTS, document_head
+from ..architecture.schema import Architecture, Change, Finding
 from ..checkpoint.reading import Observation, Reading
 from ..compare.report import change_meaning, change_text, rule_of
 from ..config.certainty import marked_facts
 from ..errors import LlmarchError
+from ..views.brief import compared_figures, mtp_parameters
 from ..views.remarks import reading_warnings
 from ..views.scenarios import scenario_row
 from ..views.wording import block_word
@@ -87,7 +89,7 @@ def model_document(r: Reading | Observation) -> dict[str, Any]:
     if r.check is not None:
         checkpoint = checkpoint_figures(r.check, r.raw)
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("show"),
         "source": model_source(r),
         "architecture": asdict(a),
         "parameters": parameter_figures(r),
@@ -107,7 +109,7 @@ def observed_model(o: Observation) -> dict[str, Any]:
     """
     seen = o.observed
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("show"),
         "source": model_source(o),
         "architecture": seen.document(),
         "parameters": {
@@ -148,7 +150,8 @@ def model_source(r: Reading | Observation) -> dict[str, Any]:
         "headers": headers,
     }
     if raw.provenance:
-        document |= {"provenance": raw.provenance, "published": list(raw.published)}
+        published = [{**figure, "parameters": figure["value"]} for figure in raw.published]
+        document |= {"provenance": raw.provenance, "published": published}
     if isinstance(r, Reading):
         marked = marked_facts(r.config_evidence)
         document["uncertain"] = {path: r.config_evidence[path].certainty for path in marked}
@@ -172,20 +175,6 @@ def parameter_figures(r: Reading) -> dict[str, Any]:
     }
 
 
-def mtp_parameters(r: Reading, computed: int | None) -> int | None:
-    """Return the parameters of MTP modules; None where the config leaves them open.
-
-    r: the reading; if all headers were read, what the checkpoint stores counts.
-    computed: the count from the facts.
-    """
-    if r.check is not None and r.status != "partial":
-        return r.check.mtp
-    evidence = r.config_evidence.get("mtp")
-    if evidence is not None and evidence.kind == "unknown":
-        return None
-    return computed
-
-
 def checkpoint_figures(c: Verification | InferredModel, raw: RawModel) -> dict[str, Any]:
     """Return what the headers weigh.
 
@@ -198,9 +187,13 @@ def checkpoint_figures(c: Verification | InferredModel, raw: RawModel) -> dict[s
         "tensors": len(tensors) if tensors is not None else 0,
         "bytes": tensors.bytes if tensors is not None and known else None,
         "weights": c.weights if known else None,
+        "weights_elements": c.weights if known else None,
         "scales": c.scales,
+        "scales_elements": c.scales,
         "copies": c.copies,
+        "copies_elements": c.copies,
         "buffers": c.buffers,
+        "buffers_elements": c.buffers,
         "bits_per_weight": c.bits_per_weight,
         "bits_by_component": c.bits_by_component,
         "notes": list(c.notes),
@@ -233,7 +226,7 @@ def memory(readings: list[Reading], planned: list[PlannedModel], gpu: GPU | None
         device = gpu_to_dict(gpu)
     pairs = zip(readings, planned, strict=True)
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("memory"),
         "gpu": device,
         "models": [planned_model(r, plan) for r, plan in pairs],
         "scenarios": [],
@@ -253,13 +246,13 @@ def scenarios(readings: list[Reading], planned: Iterable[Scenario]) -> dict[str,
         rows.append(scenario_row(scenario, reading))
         if scenario.planned is not None:
             plans.append(planned_model(reading, scenario.planned))
-    return {"schema_version": SCHEMA_VERSION, "gpu": None, "models": plans, "scenarios": rows}
+    return {**document_head("memory"), "gpu": None, "models": plans, "scenarios": rows}
 
 
 def refusal(error: LlmarchError) -> dict[str, Any]:
     """Return the document of a request that is not possible."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("refusal"),
         "not_possible": error.message,
         "hint": error.hint or "",
     }
@@ -291,7 +284,7 @@ def gpu_to_dict(gpu: GPU) -> dict[str, Any]:
 def fit(reading: Reading, advice: Advice, gpu: GPU) -> dict[str, Any]:
     """Return the document of a layout in which a model fits."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("fit"),
         "gpu": gpu_to_dict(gpu),
         **advice.to_dict(),
         "plan": planned_model(reading, advice.planned),
@@ -301,7 +294,7 @@ def fit(reading: Reading, advice: Advice, gpu: GPU) -> dict[str, Any]:
 def calibration(reading: Reading, compared: Calibration) -> dict[str, Any]:
     """Return the document of a start-up log beside the plan of the same start."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("calibration"),
         "source": model_source(reading),
         "name": reading.name,
         **compared.to_dict(),
@@ -330,22 +323,31 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
         names = column_names(pair)
         return unsaid_facts(names, pair)
 
-    if len(others) == 1:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "old": compared_source(old),
-            "new": compared_source(others[0]),
-            "changes": changes(others[0]),
-            "remarks": remarks(others[0]),
-        }
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "old": compared_source(old),
-        "comparisons": [
-            {"new": compared_source(n), "changes": changes(n), "remarks": remarks(n)}
-            for n in others
-        ],
-    }
+    first = compared_source(old)
+    compared: list[dict[str, Any]] = []
+    for new in others:
+        compared.append(
+            {
+                "new": compared_source(new),
+                "figures": compared_figures(old, new),
+                "changes": changes(new),
+                "remarks": remarks(new),
+            }
+        )
+    if len(compared) == 1:
+        return {**document_head("diff"), "old": first, **compared[0]}
+    return {**document_head("comparison"), "old": first, "comparisons": compared}
+
+
+def brief_comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
+    """Return models beside the first in short."""
+    from ..compare.entry_diff import reported_changes
+    from ..compare.lock import make_entry
+    from ..views import brief
+
+    old, *others = map(make_entry, readings)
+    changes = [reported_changes(old, new) for new in others]
+    return brief.compared_briefly(readings, changes)
 
 
 def change_document(c: Change, findings: Mapping[tuple[str, str], Finding]) -> dict[str, Any]:
@@ -373,7 +375,7 @@ def report(r: Report) -> dict[str, Any]:
 
     verdicts = () if r.is_unbegun else r.verdicts
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("check"),
         "llmarch_version": __version__,
         "lock": r.file or None,
         "fail_on": r.level,
@@ -412,7 +414,7 @@ def history(repo: str, steps: Sequence[CommitStep]) -> dict[str, Any]:
                 "remarks": list(step.verdict.remarks),
             }
         )
-    return {"schema_version": SCHEMA_VERSION, "repo": repo, "commits": commits}
+    return {**document_head("log"), "repo": repo, "commits": commits}
 
 
 def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
@@ -452,6 +454,56 @@ def side_document(side: ComparedSide | None) -> dict[str, Any] | None:
     return None if side is None else asdict(side)
 
 
-def rules(table: Iterable[Rule]) -> list[dict[str, Any]]:
-    """Return the table of rules; `pattern` is null for findings."""
-    return [r._asdict() for r in table]
+def rules(table: Iterable[Rule]) -> dict[str, Any]:
+    """Return the document of the table of rules; `pattern` is null for findings."""
+    return {**document_head("rules"), "rules": [r._asdict() for r in table]}
+
+
+# A line for each model
+
+
+def json_lines(document: Any) -> str:
+    """Return a document as newline-delimited JSON (NDJSON): an object on each line.
+
+    A document that has rows (the models of `list`, the commits of `log`) is a line for each of
+    them, which says what it is a row of; others are one line, and a list of documents one each.
+    """
+    lines: list[str] = []
+    for line in _line_objects(document):
+        try:
+            text = _COMPACT(line)
+        except ValueError:
+            finite = _finite(line)
+            text = _COMPACT(finite)
+        lines.append(_COMMANDS.sub(_escaped, text))
+    return "\n".join(lines)
+
+
+_COMPACT = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _line_objects(document: Any) -> Iterator[dict[str, Any]]:
+    """Yield what stands on each line for a document, or for a list of them."""
+    if isinstance(document, list):
+        for one in cast("list[Any]", document):
+            yield from _line_objects(one)
+        return
+    name = document["document"]
+    if name == "comparison":
+        yield from _comparison_lines(document)
+        return
+    keys = [key for key in ROWS_OF_DOCUMENTS.get(name, ()) if document[key]]
+    if name not in ROWS_OF_DOCUMENTS:
+        yield document
+    elif keys:
+        version = document["schema_version"]
+        for row in document[keys[0]]:
+            yield {"schema_version": version, "line_of": f"{name}.{keys[0]}", **row}
+
+
+def _comparison_lines(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a document of two models for each that is compared with the first, and the verdict."""
+    for compared in document["comparisons"]:
+        yield {**document_head("diff"), "old": document["old"], **compared}
+    if "check" in document:
+        yield document["check"]

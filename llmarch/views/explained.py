@@ -13,10 +13,10 @@ from ..architecture.catalogue import (
     generic_path,
     iterate_facts,
 )
+from ..architecture.documents import document_head
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.meanings import PathMeanings
 from ..architecture.paths import find_value, last_part
-from ..architecture.schema import SCHEMA_VERSION
 from ..checkpoint.reading import Reading
 from ..compare.rules import CONSEQUENCES, RULES, Rule, find, rule_for
 from ..errors import UnknownReference, did_you_mean, printable, similar_names
@@ -271,7 +271,7 @@ def first_words(found: ModelsWithIt) -> str:
 def explanations_document(words: Sequence[ExplainedWord]) -> dict[str, Any]:
     """Return explanations as a JSON document."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("explain"),
         "explanations": [explanation_record(word) for word in words],
     }
 
@@ -301,6 +301,11 @@ def terms_table() -> Table:
         meaning, _, _ = term.meaning.partition(". ")
         rows.append([term.name, f"{meaning.removesuffix('.')}."])
     return Table(["term", "what it is"], rows)
+
+
+def terms_document() -> dict[str, Any]:
+    """Return everything that has an explanation as a JSON document."""
+    return {**document_head("terms"), "terms": explained_names()}
 
 
 def explained_names() -> list[str]:

@@ -12,10 +12,11 @@ from typing import Any
 
 from ..analyses.parameters import count_parameters
 from ..architecture.catalogue import find_fact, generic_path, iterate_facts
+from ..architecture.documents import document_head
 from ..architecture.fingerprint import is_reference
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.paths import last_part
-from ..architecture.schema import SCHEMA_VERSION, Architecture
+from ..architecture.schema import Architecture
 from ..checkpoint.reading import Reading
 from .documents import Sheet
 from .evidence import explained_value
@@ -393,7 +394,7 @@ def news_lines(found: Likeness) -> list[tuple[str, list[str]]]:
 def likeness_document(found: Likeness) -> dict[str, Any]:
     """Return where a model stands as a JSON document."""
     return {
-        "schema_version": SCHEMA_VERSION,
+        **document_head("like"),
         "model": found.name,
         "same_design": [near.name for near in found.nearest if not near.differences],
         "nearest": [like_record(near) for near in found.nearest],

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from ..architecture.catalogue import CATALOGUE, expand_path, iterate_facts
+from ..architecture.documents import document_head
 from ..architecture.schema import Architecture
 from ..errors import UnknownReference, did_you_mean, printable, similar_names
 from . import numbers
@@ -364,6 +365,26 @@ def model_records(
     A fact that several blocks have with different values has a list of them.
     """
     return [{name: record_value(models, entry, name) for name in columns} for entry in chosen]
+
+
+def list_document(
+    models: BundledModels, chosen: Sequence[ListedModel], columns: Sequence[str] | None
+) -> dict[str, Any]:
+    """Return the list as a JSON document.
+
+    models: all of them.
+    chosen: those to list.
+    columns: names of columns and facts; None: everything that the index says.
+    """
+    if columns is not None:
+        return {**document_head("columns"), "models": model_records(models, chosen, columns)}
+    return {**document_head("list"), "models": [listed_model(entry) for entry in chosen]}
+
+
+def listed_model(entry: ListedModel) -> ListedModel:
+    """Return an entry of the index with its figures under names that have their unit too."""
+    with_units = {f"{name}_parameters": entry[name] for name in ("total", "active", "vision")}
+    return {**entry, **with_units, "context_tokens": entry["context"]}
 
 
 def record_value(models: BundledModels, entry: ListedModel, name: str) -> Any:

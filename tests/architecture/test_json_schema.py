@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,9 +45,8 @@ def test_every_definition_has_a_description() -> None:
 
 def test_it_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
-    assert [ref["$ref"].rpartition("/")[2] for ref in SCHEMA["anyOf"]] == [
-        kind.__name__ for kind in DOCUMENTS.values()
-    ]
+    named = [ref["$ref"].rpartition("/")[2] for ref in SCHEMA["anyOf"] if "$ref" in ref]
+    assert named == [*(kind.__name__ for kind in DOCUMENTS.values()), "LockDocument"]
 
 
 def test_documents_have_names_of_their_own() -> None:
@@ -87,3 +87,44 @@ def test_a_key_too_many_is_refused() -> None:
         read_architecture(document["architecture"])
     del document["architecture"]["mixers"]["full"]["another"]
     assert isinstance(read_architecture(document["architecture"]), Architecture)
+
+
+UNITS = frozenset(
+    "bytes bits tokens parameters elements sequences seconds second flops tflops gb ratio ratios "
+    "percent".split()
+)
+COUNTS = re.compile(
+    r"Number of|Degree of|Version of|Exit code|Line of|Share of|How far|GPUs of|Copies of|"
+    r"(?:Most |Routed )?(?:[Ll]ayers|[Ee]xperts|[Bb]locks|Pipeline stages|Stored tensors)\b"
+)
+"""How the description of a number begins that counts things, or has no unit."""
+NAMED_BY_UNIT = {
+    "ParametersDocument",  # `parameters.total`
+    "CalibratedFigureDocument",  # `unit` is a field of it
+    "ObservedFactsDocument",  # elements, in a lock file
+}
+
+
+def is_numeric(schema: dict[str, Any]) -> bool:
+    """Whether a value may be a number, or an object of numbers."""
+    if schema.get("type") in ("integer", "number"):
+        return True
+    inner = schema.get("additionalProperties")
+    options = [*schema.get("anyOf", []), *([inner] if isinstance(inner, dict) else [])]
+    return any(map(is_numeric, options))
+
+
+def test_every_number_says_its_unit() -> None:
+    """In its name, or by another field with the same value; counts say what they count."""
+    unclear: list[str] = []
+    for name, definition in SCHEMA["$defs"].items():
+        if not name.endswith("Document") or name in NAMED_BY_UNIT:
+            continue
+        fields = definition.get("properties", {})
+        texts = " ".join(field["description"] for field in fields.values())
+        repeated = set(re.findall(r"The same as `(\w+)`", texts))
+        for key, field in fields.items():
+            says = UNITS & set(key.split("_")) or COUNTS.match(field["description"])
+            if is_numeric(field) and not says and key not in repeated:
+                unclear.append(f"{name}.{key}")
+    assert unclear == []

@@ -208,11 +208,11 @@ def test_matrix(run: Run) -> None:
 
 
 def test_list(run: Run) -> None:
-    every = {m["alias"] for m in run.json("list")}
-    mla = {m["alias"] for m in run.json("list", "--attention", "mla")}
+    every = {m["alias"] for m in run.json("list")["models"]}
+    mla = {m["alias"] for m in run.json("list", "--attention", "mla")["models"]}
     assert {"deepseek-v3", "kimi-k2", "kimi-linear", "mistral-large-3"} <= mla < every
-    assert not {m["alias"] for m in run.json("list", "--moe")} & {
-        m["alias"] for m in run.json("list", "--dense")
+    assert not {m["alias"] for m in run.json("list", "--moe")["models"]} & {
+        m["alias"] for m in run.json("list", "--dense")["models"]
     }
     shown = run("list", "deepseek", columns=80)[0]
     assert "deepseek-v3" in shown and max(map(len, shown.splitlines())) <= 80

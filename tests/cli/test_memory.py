@@ -241,7 +241,7 @@ def test_errors_are_one_message(run: Run, args: list[str], said: str) -> None:
 def test_a_refusal_is_in_the_json(args: list[str], run: Run) -> None:
     document = run.document(*args, code=2)
     _, err = run(*args, code=2)
-    assert set(document) == {"schema_version", "not_possible", "hint"}
+    assert set(document) == {"schema_version", "document", "not_possible", "hint"}
     assert document["not_possible"][:60] in err and document["hint"][:60] in err
 
 

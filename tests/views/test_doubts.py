@@ -65,7 +65,7 @@ def test_marks_stand_in_show_diff_and_explain(alias: str, run: Any) -> None:
 
 def test_list_marks_reconstructed_configs_and_stand_ins(run: Any) -> None:
     document: Any = json.loads(run("list", "--format", "json")[0])
-    by_alias = {m["alias"]: m for m in document}
+    by_alias = {m["alias"]: m for m in document["models"]}
     assert by_alias["granite-4.0-h-small"]["config"] == "reconstructed"
     assert by_alias["gemma4-31b"]["config"] == "stand-in"
     assert by_alias["granite-4.1-8b"]["uncertain"]["context_length"] == "derived"

@@ -194,7 +194,7 @@ def test_order(run: Run) -> None:
 def test_columns_and_formats(run: Run) -> None:
     asked = ["--columns", "alias,kv_heads,attention,rope.theta"]
     rows = list(csv.DictReader(run("list", *asked, "--format", "csv")[0].splitlines()))
-    records = json.loads(run("list", *asked, "--format", "json")[0])
+    records = json.loads(run("list", *asked, "--format", "json")[0])["models"]
     assert len(rows) == len(records) == len(bundled_models())
     qwen = next(record for record in records if record["alias"] == "qwen3-8b")
     assert qwen == {
@@ -208,6 +208,10 @@ def test_columns_and_formats(run: Run) -> None:
 
 
 def test_no_match_is_said(run: Run) -> None:
-    for format, out in (("text", ""), ("csv", ""), ("markdown", ""), ("json", "[]\n")):
+    for format in ("text", "csv", "markdown", "ndjson", "json"):
         printed, error = run("list", "no-such-model", "--format", format)
-        assert printed == out and "no bundled model matches" in error
+        assert "no bundled model matches" in error
+        if format == "json":
+            assert json.loads(printed)["models"] == []
+        else:
+            assert printed == ""

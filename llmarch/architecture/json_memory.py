@@ -262,8 +262,13 @@ class PlanDocument(TypedDict):
     room_bytes: int | None
     """Bytes that are left for the cache on the fullest GPU: budget, less weights and allowance,
     or the pool that was asked for. Negative: the weights do not fit. Null: no GPU was named."""
+    room_version: str | None
+    """Last version of the engine that leaves `room_bytes`, which is the least of all. Null: the one
+    that was read or named."""
+    room_bytes_of_version_read: int | None
+    """Bytes that the version leaves that was read or named. Null: no GPU was named."""
     room_bytes_up_to_version: dict[str, int]
-    """Bytes that older versions of the engine leave for the cache, by the last version that does
+    """Bytes that other versions of the engine leave for the cache, by the last version that does
     so. Empty: all leave the same, or a version was named."""
     pool: PoolDocument | None
     """What the engine makes of that room. Null: no GPU was named."""

@@ -76,7 +76,8 @@ def inspect(
     Args:
         reference: see `load`, as for `offline`, `headers`, `refresh` and `progress`.
         meanwhile: called at most once, while the network is waited for.
-        config_suffices: also return an Observation where there is a config and no tensor header.
+        config_suffices: also return an Observation where there is a config and no tensor header,
+            and of an encoder or another kind of model: enough to compare it.
 
     Returns:
         A Reading; or an Observation of what names and shapes of tensors tell.
@@ -84,7 +85,9 @@ def inspect(
     Raises:
         LlmarchError: as for `load`; UnknownFamily only if there are no tensors either.
     """
-    raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile)
+    raw = _read_raw(
+        reference, offline, headers, refresh, progress, meanwhile, any_kind=config_suffices
+    )
     from .checkpoint.reading import read_or_infer
 
     return read_or_infer(raw, config_suffices=config_suffices)
@@ -166,8 +169,12 @@ def _read_raw(
     refresh: bool,
     progress: Progress | None,
     meanwhile: Callable[[], object] | None = None,
+    *,
+    any_kind: bool = False,
 ) -> RawModel:
     """Read the model that `text` names, and import what comes next while the network is slow."""
+    from dataclasses import replace
+
     from . import sources
     from .sources.references import parse_reference
 
@@ -177,8 +184,9 @@ def _read_raw(
         if meanwhile is not None:
             meanwhile()
 
+    found = parse_reference(text)
     return sources.open(
-        parse_reference(text),
+        replace(found, any_kind=any_kind),
         offline=offline,
         headers=headers,
         progress=progress,

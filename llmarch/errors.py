@@ -74,6 +74,18 @@ class NotAModel(LlmarchError):
     """A repository without a decoder language model: an adapter, a pipeline, GGUF files."""
 
 
+class OtherKindOfModel(NotAModel):
+    """A model of another kind than a decoder language model: an encoder, for example."""
+
+    def __init__(self, name: str, kind: str) -> None:
+        """Take what the user calls the model, and what it is: `a text encoder (BertModel)`."""
+        super().__init__(
+            f"{name} is {kind}, not a decoder language model",
+            "show, memory and draw read decoder language models only; lock, check and diff compare"
+            " config keys and tensors of any model",
+        )
+
+
 class HeaderError(LlmarchError):
     """A safetensors header that is truncated, inconsistent or hostile."""
 

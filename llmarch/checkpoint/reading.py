@@ -25,7 +25,15 @@ from ..config.head import add_head, model_class
 from ..config.impossible import check_facts
 from ..config.quantization_keys import find_quantization_keys
 from ..config.vocabulary import ConfigKeys, Family, build
-from ..errors import ConfigError, FactError, InternalError, UnknownFamily
+from ..errors import (
+    ConfigError,
+    FactError,
+    InternalError,
+    NotAModel,
+    OtherKindOfModel,
+    UnknownFamily,
+    printable,
+)
 from ..sources.raw import GGUF_WRITER, RawModel, TensorTable, is_gguf_document
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
@@ -153,11 +161,14 @@ def read_or_infer(raw: RawModel, *, config_suffices: bool = False) -> Reading | 
 
     That is where there is no family or no config. Raises what `read_model` raises, without headers.
 
-    config_suffices: whether an Observation may have a config alone, of which nothing is known.
+    config_suffices: whether an Observation may have a config alone, of which nothing is known, and
+        be of an encoder or another kind of model.
     """
     try:
         return read_model(raw)
-    except UnknownFamily as error:
+    except (UnknownFamily, NotAModel) as error:
+        if isinstance(error, NotAModel) and not config_suffices:
+            raise
         table = raw.tensors
         if table is None or not table.has_shapes:
             if not config_suffices or raw.config is None:
@@ -178,8 +189,11 @@ def read_or_infer(raw: RawModel, *, config_suffices: bool = False) -> Reading | 
 def read_model(raw: RawModel) -> Reading:
     """Return the architecture of raw evidence, compared with its tensor headers if there are any.
 
-    Raises ConfigError (or UnknownFamily) where the config is not one that a family can read.
+    Raises ConfigError (or UnknownFamily) where the config is not one that a family can read, and
+    NotAModel for another kind of model.
     """
+    if raw.other_kind:
+        raise OtherKindOfModel(printable(raw.reference), raw.other_kind)
     if raw.config is None:
         raise UnknownFamily(
             f"{raw.reference}: there is no config.json or params.json",

@@ -106,6 +106,7 @@ def unpack_entry(data: bytes, endpoint: str, repo_id: str, commit: str) -> RepoR
         files=files,
         file_ids={_text(name): _text(ids) for name, ids in _object(head["file_ids"]).items()},
         texts=texts,
+        any_kind=True,  # refused by who takes the entry
     )
     _check_ids(reading)
     check_documents(reading)

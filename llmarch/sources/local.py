@@ -26,7 +26,7 @@ from .gguf import (
 from .gguf.choice import SPLIT as SPLIT_GGUF
 from .index import MAX_INDEX, parse_index
 from .merge import merge
-from .non_models import non_model_error
+from .non_models import non_model_error, other_kind
 from .progress import Progress, ignore_progress
 from .raw import RawModel
 from .references import Reference
@@ -64,14 +64,21 @@ def open(
     path = reference.path
     name = reference.text
     if path is None:
-        return _open_standard_input(name)
+        return _open_standard_input(name, reference.any_kind)
     if reference.kind == "folder":
-        return open_folder(path, name, headers=headers, progress=progress, tag=reference.tag)
+        return open_folder(
+            path,
+            name,
+            headers=headers,
+            progress=progress,
+            tag=reference.tag,
+            any_kind=reference.any_kind,
+        )
     if reference.kind == "config":
-        return _open_config_file(path, name)
+        return _open_config_file(path, name, reference.any_kind)
     if reference.kind == "gguf":
-        return _open_gguf_file(path, name)
-    return _open_safetensors_file(path, name)
+        return _open_gguf_file(path, name, reference.any_kind)
+    return _open_safetensors_file(path, name, reference.any_kind)
 
 
 def open_folder(
@@ -81,6 +88,7 @@ def open_folder(
     headers: bool = True,
     progress: Progress | None = None,
     tag: str | None = None,
+    any_kind: bool = False,
 ) -> RawModel:
     """Read a folder with a config, safetensors files or both.
 
@@ -90,26 +98,28 @@ def open_folder(
     text: the reference as the user wrote it.
     headers, progress: as for `open`.
     tag: which of the folder's GGUF models to read; None reads one only if there is nothing else.
+    any_kind: whether encoders are read too (`Reference.any_kind`).
     """
     path = _resolve_snapshot(path)
     files = list_files(path)
     shown = printable(text)
     if tag is not None:
         untagged = printable(text.removesuffix(f":{tag}"))
-        return _open_gguf_set(path, tagged_set(files, tag, untagged), text)
+        return _open_gguf_set(path, tagged_set(files, tag, untagged), text, any_kind)
     if is_gguf_alone(files):
         only = only_set(files, shown)
         if only is not None:
-            return _open_gguf_set(path, only, text)
+            return _open_gguf_set(path, only, text, any_kind)
     weights = choose_weights(files)
     names = documents_to_read(files)
     documents = {name: _read_object(path / name, name) for name in names}
-    if error := non_model_error(files, documents, name=shown):
+    if error := non_model_error(files, documents, name=shown, any_kind=any_kind):
         raise error
     config = effective_config(weights, documents)
     model = _raw_model(text, path, config, weights.config_file or CONFIG)
     model.files = tuple(files)
     model.folder = str(path)
+    model.other_kind = other_kind(documents.get(CONFIG), {*files})
     _note_declaration(model, weights, documents)
     if not headers and model.config is not None:
         return model
@@ -194,13 +204,13 @@ def _read_headers(folder: Path, shards: Collection[str], progress: Progress) -> 
     return headers
 
 
-def _open_standard_input(text: str) -> RawModel:
+def _open_standard_input(text: str, any_kind: bool) -> RawModel:
     """Read a config alone, or a spec, from standard input. Raises ConfigError for other text."""
     data = sys.stdin.buffer.read(MAX_CONFIG + 1)
     if not data.strip():
         raise ConfigError("standard input is empty", "`llmarch show -` reads a config.json from it")
     document = parse_object(data, file="standard input")
-    model = _open_config(Path(CONFIG), document, text, "standard input")
+    model = _open_config(Path(CONFIG), document, text, "standard input", any_kind)
     if model.kind == "local":  # not a snapshot, though the current folder may be one
         model.name = "standard input"
         model.repo_id = model.commit = None
@@ -208,36 +218,42 @@ def _open_standard_input(text: str) -> RawModel:
     return model
 
 
-def _open_config_file(path: Path, text: str) -> RawModel:
+def _open_config_file(path: Path, text: str, any_kind: bool) -> RawModel:
     """Read a config alone, or a spec file."""
-    return _open_config(path, _read_object(path, path.name), text, path.name)
+    document = _read_object(path, path.name)
+    return _open_config(path, document, text, path.name, any_kind)
 
 
-def _open_config(path: Path, document: JsonObject, text: str, file: str) -> RawModel:
+def _open_config(
+    path: Path, document: JsonObject, text: str, file: str, any_kind: bool
+) -> RawModel:
     """Return the model of a config alone, or of a spec.
 
     path: the file, by whose name the kind of config is known.
     document: its content.
     text: the reference as the user wrote it.
     file: what messages call the file.
+    any_kind: whether encoders are read too (`Reference.any_kind`).
     """
     if specs.is_spec(document):
         return specs.from_document(document, text=text, file=path)
     name = CONFIG
     if path.name in (PARAMS, ADAPTER, PIPELINE):
         name = path.name
-    if error := non_model_error([name], {name: document}, name=printable(text)):
+    documents = {name: document}
+    if error := non_model_error([name], documents, name=printable(text), any_kind=any_kind):
         raise error
     config_file = path.name
     if "dim" in document and "n_layers" in document and "model_type" not in document:
         config_file = PARAMS
     folder = path.resolve().parent
     model = _raw_model(text, folder, document, config_file)
+    model.other_kind = other_kind(documents.get(CONFIG), {name})
     model.findings += repeated_keys(file, document, is_config=True)
     return model
 
 
-def _open_safetensors_file(path: Path, text: str) -> RawModel:
+def _open_safetensors_file(path: Path, text: str, any_kind: bool) -> RawModel:
     """Read one safetensors file, and the config beside it if the file is the whole checkpoint."""
     folder = path.absolute().parent if path.is_symlink() else path.resolve().parent
     files = list_files(folder)
@@ -250,11 +266,13 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
     if is_whole and weights.config_file is not None:
         names = documents_to_read(files)
         documents = {name: _read_object(folder / name, name) for name in names}
-        if error := non_model_error(files, documents, name=printable(text)):
+        shown = printable(text)
+        if error := non_model_error(files, documents, name=shown, any_kind=any_kind):
             raise error
     header = read_header(path, path.name)
     config = effective_config(weights, documents)
     model = _raw_model(text, folder if is_whole else path, config, config_file)
+    model.other_kind = other_kind(documents.get(CONFIG), {*files})
     _note_declaration(model, weights, documents)
     merge([header], None).add_to(model)
     model.files = (path.name,)
@@ -266,22 +284,22 @@ def _open_safetensors_file(path: Path, text: str) -> RawModel:
     return model
 
 
-def _open_gguf_file(path: Path, text: str) -> RawModel:
+def _open_gguf_file(path: Path, text: str, any_kind: bool) -> RawModel:
     """Read one GGUF file, whatever its name, with the others into which its model is split."""
     chosen = GgufSet((path.name,), 1)
     if SPLIT_GGUF.fullmatch(path.name):
         chosen = set_of(path.name, list_files(path.parent))
-    return _open_gguf_set(path.parent, chosen, text)
+    return _open_gguf_set(path.parent, chosen, text, any_kind)
 
 
-def _open_gguf_set(folder: Path, chosen: GgufSet, text: str) -> RawModel:
+def _open_gguf_set(folder: Path, chosen: GgufSet, text: str, any_kind: bool) -> RawModel:
     """Read the GGUF files of one model in a folder."""
     headers = [read_gguf_header(folder / name, name) for name in chosen.files]
     model = _raw_model(text, folder, None, chosen.files[0])
     model.name = printable(chosen.name)
     model.files = chosen.files
     model.folder = str(folder.absolute())
-    add_headers(model, headers)
+    add_headers(model, headers, any_kind=any_kind)
     missing_parts(model, chosen)
     return model
 

@@ -1,5 +1,9 @@
 """Recognise repositories that contain no decoder language model, and report what they are instead.
 
+Some are models of another kind, such as encoders. Their config and tensors can be compared, so they
+are read where a `Reference` asks for models of any kind. Adapters and pipelines have no weights of
+a whole model.
+
 Pure functions of the list of file names and of the JSON documents among them.
 """
 
@@ -10,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from ..errors import NotAModel, printable
+from ..errors import NotAModel, OtherKindOfModel, printable
 from .file_names import ADAPTER, CONFIG, PIPELINE
 from .repo_files import choose_weights
 
@@ -49,7 +53,11 @@ _DECODER_CLASS = re.compile(r"(CausalLM|LMHeadModel|ForConditionalGeneration)$")
 
 
 def non_model_error(
-    files: Iterable[str], documents: Mapping[str, Mapping[str, Any]], *, name: str = "it"
+    files: Iterable[str],
+    documents: Mapping[str, Mapping[str, Any]],
+    *,
+    name: str = "it",
+    any_kind: bool = False,
 ) -> NotAModel | None:
     """Return the error to raise if `name` contains no decoder language model, else None.
 
@@ -58,6 +66,7 @@ def non_model_error(
     files: paths relative to the root.
     documents: the parsed JSON files of `repo_files.documents_to_read`, by name.
     name: what the user calls it.
+    any_kind: whether models of another kind are read too.
     """
     names = set(files)
     weights = choose_weights(names)
@@ -67,15 +76,9 @@ def non_model_error(
     if PIPELINE in names and CONFIG not in names:
         pipeline = documents.get(PIPELINE, {})
         return _pipeline_error(pipeline, name)
-    config = documents.get(CONFIG)
-    kind = None
-    if config is not None:
-        kind = _other_kind(config, names)
-    if kind is not None:
-        return NotAModel(
-            f"{name} is {kind}, not a decoder language model",
-            "llmarch reads decoder language models only",
-        )
+    kind = other_kind(documents.get(CONFIG), names)
+    if kind and not any_kind:
+        return OtherKindOfModel(name, kind)
     if weights.config_file is None and weights.index_file is None and not weights.shards:
         return _no_model_files_error(names, name)
     return None
@@ -106,8 +109,14 @@ def _pipeline_error(document: Mapping[str, Any], name: str) -> NotAModel:
     )
 
 
-def _other_kind(config: Mapping[str, Any], names: set[str]) -> str | None:
-    """Return what a config.json describes if that is not a decoder language model, else None."""
+def other_kind(config: Mapping[str, Any] | None, names: set[str]) -> str:
+    """Return what a config.json describes if that is not a decoder language model, else nothing.
+
+    config: None where there is no config.json.
+    names: of the files beside it.
+    """
+    if config is None:
+        return ""
     if "_diffusers_version" in config:
         return f"a part of a diffusers pipeline{_shown(config.get('_class_name'))}"
     if "peft_type" in config:
@@ -128,7 +137,7 @@ def _other_kind(config: Mapping[str, Any], names: set[str]) -> str | None:
             return kind + shown
     if model_type in _ENCODER_DECODERS or config.get("is_encoder_decoder") is True:
         return f"an encoder-decoder{shown}"
-    return None
+    return ""
 
 
 def _no_model_files_error(names: set[str], name: str) -> NotAModel:

@@ -326,6 +326,8 @@ class RawModel:
     commit: str | None = None
     tensors: TensorTable | None = None
     """None if no header was read."""
+    other_kind: str = ""
+    """What the model is, if not a decoder language model: `a text encoder (BertModel)`."""
     rival: RivalWeights | None = None
     """Where engines differ in which files they read: those that `tensors` are not of."""
     partial: bool = False

@@ -76,6 +76,8 @@ class Reference(Frozen):
     """Of a folder or file; None for standard input."""
     tag: str | None = None
     """Which GGUF model of a folder or repository: `Q4_K_M`."""
+    any_kind: bool = False
+    """Whether encoders and encoder-decoders are read too, to compare their keys and tensors."""
 
 
 def parse_reference(text: str) -> Reference:

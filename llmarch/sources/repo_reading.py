@@ -14,7 +14,7 @@ from ..architecture.schema import Finding
 from .file_names import CONFIG
 from .index import IndexSummary
 from .merge import Merged
-from .non_models import non_model_error
+from .non_models import non_model_error, other_kind
 from .raw import RawModel
 from .repo_files import (
     choose_weights,
@@ -47,6 +47,8 @@ class RepoReading:
     """The index of the weights, if there is one and it could be read."""
     merged: Merged | None = None
     """The headers of the weights, if they were read."""
+    any_kind: bool = False
+    """Whether encoders and encoder-decoders are read too (`Reference.any_kind`)."""
 
     @cached_property
     def documents(self) -> dict[str, JsonObject]:
@@ -84,7 +86,12 @@ def check_documents(reading: RepoReading) -> None:
 
     Raises ConfigError for a document that cannot be read.
     """
-    error = non_model_error(reading.files, reading.documents, name=reading.requested_id)
+    error = non_model_error(
+        reading.files,
+        reading.documents,
+        name=reading.requested_id,
+        any_kind=reading.any_kind,
+    )
     if error is not None:
         raise error
 
@@ -108,6 +115,7 @@ def _without_weights(reading: RepoReading, reference: str, revision: str | None)
         config=effective_config(weights, documents),
         config_file=weights.config_file or CONFIG,
         quantization_file=quantization_file,
+        other_kind=other_kind(documents.get(CONFIG), {*reading.files}),
         repo_id=reading.repo_id,
         revision=revision,
         commit=reading.commit,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from helpers.checkpoint_fixtures import local_model, table_of
 from helpers.checkpoints import safetensors
+from helpers.gguf_files import write_header
 from helpers.loopback import Hub
 from helpers.models import (
     Config,
@@ -34,6 +35,7 @@ from llmarch.compare.gate import judge
 from llmarch.compare.lock import Entry, lock_text, make_entry, parse_lock
 from llmarch.compare.observed import config_keys
 from llmarch.compare.policy import Policy
+from llmarch.sources import non_models
 
 pytestmark = pytest.mark.usefixtures("work")
 
@@ -261,3 +263,83 @@ def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
     assert verdict(run)["changes"] == []
     push_draft("second", draft_vocab_size=100)
     assert [c["path"] for c in verdict(run, code=1)["changes"]] == ["draft_vocab_size"]
+
+
+# Models of another kind: encoders, encoder-decoders, parts of pipelines
+
+OTHER_MODEL_TYPES = sorted(
+    {
+        *non_models._ENCODERS,
+        *non_models._ENCODER_DECODERS,
+        *(name for names in non_models._OTHER_KINDS.values() for name in names),
+    }
+)
+
+
+def write_config(folder: str, **keys: Any) -> None:
+    Path(folder).mkdir(exist_ok=True)
+    Path(folder, "config.json").write_text(json.dumps(keys))
+
+
+def test_every_kind_of_model_is_gated(run: Run) -> None:
+    """None is refused, each key that changes is told, and `show` says what they are."""
+    configs: dict[str, dict[str, Any]] = {
+        f"./{name}": {"model_type": name} for name in OTHER_MODEL_TYPES
+    }
+    configs["./embedding_gemma"] = {
+        **fixture("gemma-3-4b")[0]["text_config"],
+        "model_type": "gemma3_text",
+        "use_bidirectional_attention": True,
+    }
+    configs["./unet"] = {"_class_name": "UNet2DConditionModel", "_diffusers_version": "0.1"}
+    for folder, config in configs.items():
+        write_config(folder, **config)
+    run("lock", *configs)
+    document = run.document("check")
+    assert len(document["verdicts"]) == len(configs)
+    assert [v["changes"] for v in document["verdicts"]] == [[]] * len(configs)
+    for folder, config in configs.items():
+        write_config(folder, **config, twist=3)
+    document = run.document("check", code=1)
+    told = [[(c["path"], c["severity"]) for c in v["changes"]] for v in document["verdicts"]]
+    assert told == [[("twist", "behaviour")]] * len(configs)
+    for folder in ("./bert", "./t5", "./clip", "./embedding_gemma", "./unet"):
+        _, err = run("show", folder, code=2)
+        assert "not a decoder" in err
+    out, _ = run("diff", "./bert", "./t5")
+    assert "a text encoder (bert), not a decoder language model" in out
+
+
+def test_an_encoder_of_the_hub_is_gated(hub: Hub, run: Run) -> None:
+    """With its tensors, and from the cache, of which `show` still says what it is."""
+
+    def push_encoder(revision: str, width: int) -> None:
+        tensors = {
+            "embeddings.word_embeddings.weight": ("F32", (100, width)),
+            "encoder.layer.0.attention.self.query.weight": ("F32", (width, width)),
+        }
+        config = {"model_type": "bert", "architectures": ["BertModel"]}
+        content = {
+            "config.json": json.dumps(config).encode(),
+            "model.safetensors": safetensors(tensors),
+        }
+        hub.push("acme/encoder", content, revision)
+
+    push_encoder("first", 8)
+    run("lock", "acme/encoder")
+    assert verdict(run)["changes"] == []
+    assert verdict(run, "--offline")["changes"] == []
+    _, err = run("show", "acme/encoder", code=2)
+    assert "a text encoder (BertModel), not a decoder language model" in err
+    push_encoder("second", 16)
+    told = {(c["rule"], c["severity"]) for c in verdict(run, code=1)["changes"]}
+    assert ("stored-tensors-changed", "weights") in told
+
+
+def test_an_encoder_in_a_gguf_file_is_gated(run: Run) -> None:
+    keys = {"general.architecture": ("STRING", None, "bert")}
+    write_header(Path("bert.gguf"), keys, [("blk.0.attn_q.weight", (8, 8), "F32")])
+    run("lock", "./bert.gguf")
+    assert verdict(run)["changes"] == []
+    _, err = run("show", "./bert.gguf", code=2)
+    assert "a text encoder" in err

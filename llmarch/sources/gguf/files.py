@@ -30,15 +30,20 @@ _ARCHITECTURES = {
 """The same by `general.architecture`."""
 
 
-def add_headers(model: RawModel, headers: Sequence[GgufHeader]) -> None:
+def add_headers(model: RawModel, headers: Sequence[GgufHeader], *, any_kind: bool = False) -> None:
     """Add the headers of a model's files to what was read of it.
 
     The metadata of the first file becomes the config, with the tensors of all. Raises HeaderError
     for a tensor that two files have, and NotAModel for a file that holds no decoder.
+
+    any_kind: whether models of another kind, such as encoders, are read too.
     """
     error = other_kind_error(headers[0])
     if error is not None:
-        raise error
+        kind = _other_model(headers[0])
+        if not kind or not any_kind:
+            raise error
+        model.other_kind = kind
     table = TensorTable()
     for header in headers:
         table.extend(header.names, header.kinds)
@@ -71,13 +76,19 @@ def missing_parts(model: RawModel, chosen: GgufSet) -> None:
 def other_kind_error(header: GgufHeader) -> NotAModel | None:
     """Return the error for a file that holds something else than a decoder, None for a decoder."""
     name = printable(header.file)
-    architecture = header.metadata.get("general.architecture")
-    kind = _KINDS.get(str(header.metadata.get("general.type")))
-    if kind is None and isinstance(architecture, str):
-        kind = _ARCHITECTURES.get(architecture)
-    if kind is None:
+    kind = _KINDS.get(str(header.metadata.get("general.type"))) or _other_model(header)
+    if not kind:
         return None
     return NotAModel(f"{name} is {kind}, not a decoder language model", "give the model's file")
+
+
+def _other_model(header: GgufHeader) -> str:
+    """Return what kind of model a file holds by its architecture; nothing for a decoder."""
+    architecture = header.metadata.get("general.architecture")
+    kind = None
+    if isinstance(architecture, str):
+        kind = _ARCHITECTURES.get(architecture)
+    return kind or ""
 
 
 def tensor_infos(table: TensorTable) -> dict[str, list[list[Any]]]:

@@ -168,6 +168,7 @@ def _described(
         return None
     reading.file_ids = pinned.file_ids
     reading.requested_id = repo_id_of(reference)
+    reading.any_kind = reference.any_kind
     return raw_model(reading, reference=reference.text, revision=reference.revision)
 
 
@@ -276,6 +277,7 @@ def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
     if reading is None:
         return None
     reading.requested_id = repo_id
+    reading.any_kind = reference.any_kind
     return raw_model(reading, reference=reference.text, revision=revision)
 
 
@@ -306,7 +308,13 @@ def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
         shown = f"{repo_id}@{reference.revision}" if reference.revision else repo_id
         hint = "run it once without --offline and HF_HUB_OFFLINE"
         raise NotCached(f"offline, and {shown} is not cached", with_bundled_hint(hint, repo_id))
-    model = local.open_folder(folder, reference.text, headers=headers, tag=reference.tag)
+    model = local.open_folder(
+        folder,
+        reference.text,
+        headers=headers,
+        tag=reference.tag,
+        any_kind=reference.any_kind,
+    )
     model.kind = "hub"
     model.name = repo_id.rpartition("/")[2]
     model.repo_id = repo_id

@@ -111,6 +111,7 @@ class Download:
             files=tuple(pinned.files),
             file_ids=pinned.file_ids,
             texts=texts,
+            any_kind=self.resolver.reference.any_kind,
         )
         check_documents(reading)
         if checkpoint is not None:

@@ -38,7 +38,7 @@ def read_gguf_files(
         files=tuple(pinned.files),
         file_ids=pinned.file_ids,
     )
-    add_headers(model, headers)
+    add_headers(model, headers, any_kind=resolver.reference.any_kind)
     missing_parts(model, chosen)
     return model
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help check test fast format docs oracle release clean
+.PHONY: help check test fast format docs oracle dist release clean
 
 help:  ## List the verbs.
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ docs: $(VENV)/installed  ## Write the generated files: index of specs, rules, gl
 
 oracle:  ## Write the fixtures that transformers makes, in an environment of its own (tests/oracle/README.md).
 	scripts/oracle $(ARGS)
+
+dist: $(VENV)/installed  ## Build what a release publishes into dist/: wheel, sdist, list of components, notes.
+	$(BIN)/python scripts/distribution.py
 
 release: $(VENV)/installed  ## Make a release: make release ARGS=0.2.0 (docs/design/release.md).
 	$(BIN)/python scripts/release.py $(ARGS)

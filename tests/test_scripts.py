@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import sys
-from types import ModuleType
 
 import pytest
 from helpers.paths import ROOT
-
-SCRIPTS = ROOT / "scripts"
-
-
-def script(name: str) -> ModuleType:
-    """Import a script, which finds its neighbours as it does when it is run."""
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        spec = importlib.util.spec_from_file_location(name, SCRIPTS / f"{name}.py")
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return module
+from helpers.scripts import script
 
 
 def test_generated_files_are_current() -> None:

@@ -57,7 +57,10 @@ class _Fused(NamedTuple):
     """What several parts make together."""
 
     shapes: tuple[Shape, ...]
+    """Its possible shapes; empty if unknown, or if the parts do not go together."""
     elements: int | None
+    joins: bool = True
+    """Whether the parts go together, as far as their shapes are known."""
 
 
 class _Pair(NamedTuple):
@@ -362,11 +365,14 @@ def _fuse(key: str, parts: Sequence[_Part]) -> _Fused:
         shape = joined_shape(key, combination)
         if shape is not None:
             shapes.append(shape)
-    return _Fused(tuple(shapes), total)
+    are_known = all(part.shapes for part in parts)
+    return _Fused(tuple(shapes), total, joins=bool(shapes) or not are_known)
 
 
 def _fits(key: str, expected: _Fused, stored: _Fused, stored_parts: Sequence[_TensorPart]) -> bool:
     """Return whether shapes agree in one of the layouts; else the elements, else the experts."""
+    if not stored.joins:
+        return False
     shape = expected.shapes[0]
     if stored.shapes:
         layouts = {shape, other_layout(key, shape)}

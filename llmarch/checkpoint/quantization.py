@@ -42,6 +42,7 @@ MAX_PATHS = 3
 """Paths of one disagreement that are reported."""
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
+_TOKEN_TABLE = "router.token_table"
 PLAIN = frozenset({"F16", "BF16", "F32"})
 """Dtypes of weights that are not quantised."""
 
@@ -219,15 +220,14 @@ def holds_integers(tensor: LogicalTensor) -> bool:
 def unscaled(matches: Iterable[Match]) -> list[Finding]:
     """Report integer or FP8 tensors of the right shape that are stored without scales.
 
-    Their values cannot be decoded. Integer look-up tables are skipped: matrices whose name does
-    not end in `.weight`.
+    Their values cannot be decoded. Tables of token ids are integers.
     """
     findings: list[Finding] = []
     for match in matches:
-        if not match.fits:
+        if not match.fits or _holds_token_ids(match):
             continue
         for tensor in match.tensors:
-            if _needs_scales(tensor) and not _is_table(tensor):
+            if _needs_scales(tensor):
                 path = tensor.stored_name
                 message = f"stored as {tensor.dtype} without scales, so it cannot be decoded"
                 findings.append(packing_finding(path, message, None, tensor.dtype))
@@ -239,12 +239,10 @@ def _needs_scales(tensor: LogicalTensor) -> bool:
     return is_float8 or holds_integers(tensor)
 
 
-def _is_table(tensor: LogicalTensor) -> bool:
-    if tensor.pattern.endswith(".weight"):
-        return False
-    if tensor.shape is None:
-        return True
-    return len(tensor.shape) == 2
+def _holds_token_ids(match: Match) -> bool:
+    """Return whether the tensors are tables of integers, as the facts have them."""
+    facts = [path for row in match.rows for path in row.proves]
+    return any(path.endswith(_TOKEN_TABLE) for path in facts)
 
 
 def declared_but_plain(plain: list[LogicalTensor], declared: Quantization) -> list[Finding]:

@@ -139,7 +139,11 @@ def verify(
         *unexpected_findings(architecture, matching, classified, contradicted),
         *missing_findings(architecture, matching, partial),
     ]
-    if not is_gguf:  # llama.cpp reads its own names and layouts, and each tensor says its type
+    if is_gguf:  # llama.cpp reads its own names and layouts, and each tensor says its type
+        from .gguf.loading import llama_cpp_findings
+
+        findings += llama_cpp_findings(table, matching, classified)
+    else:
         findings += [
             *loader_findings(architecture, matching, conversion, table.writer),
             *orientation_findings(architecture, matching, conversion, table.writer),

@@ -329,3 +329,73 @@ def test_hostile_metadata_is_read_or_refused() -> None:
                 raise
             except LlmarchError as error:
                 assert error.message.isprintable()
+
+
+# --- single changes, none of which llama.cpp loads ------------------------------------------------
+
+NO_WEIGHTS = ("I8", "I16", "I32", "I64", "F64", "Q8_K")
+
+
+def turned(shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape with its first two dimensions swapped, None if that is the same."""
+    if len(shape) < 2 or shape[0] == shape[1]:
+        return None
+    return (shape[1], shape[0], *shape[2:])
+
+
+def damaged(header: FileHeader, chance: random.Random) -> Iterator[tuple[str, list[Any]]]:
+    """Yield what was done to one tensor of a file, and the tensors of that file."""
+    tensors = header.tensors
+    layers = [row for row in tensors if row[0].startswith("blk.") and ".nextn." not in row[0]]
+    matrices = [row for row in tensors if turned(row[1])]
+    vectors = [row for row in tensors if len(row[1]) == 1]
+    name, shape, _ = row = chance.choice(tensors)
+    dtype = chance.choice(NO_WEIGHTS)
+    yield f"{name} {dtype}", [(name, shape, dtype) if r is row else r for r in tensors]
+    if vectors:
+        name, shape, _ = row = chance.choice(vectors)
+        yield f"{name} Q4_K", [(name, shape, "Q4_K") if r is row else r for r in tensors]
+    if matrices:
+        name, shape, dtype = row = chance.choice(matrices)
+        changed = (name, turned(shape), dtype)
+        yield f"{name} turned", [changed if r is row else r for r in tensors]
+    name, shape, dtype = chance.choice(layers)
+    further = f"blk.999.{name.split('.', 2)[2]}"
+    yield further, [*tensors, (further, shape, dtype)]
+    foreign = f"block.{name.removeprefix('blk.')}"
+    yield foreign, [*tensors, (foreign, shape, dtype)]
+
+
+def read_header(header: FileHeader, tensors: Iterable[Any]) -> Any:
+    """Return the reading of a file of these tensors."""
+    table = TensorTable.from_tensors((name, kind, shape) for name, shape, kind in tensors)
+    table.writer = GGUF_WRITER
+    keys = {key: value for key, (_, _, value) in header.keys.items()}
+    raw = RawModel(
+        reference="x.gguf",
+        kind="local",
+        name="x",
+        config={**nested(keys), TENSOR_INFOS: tensor_infos(table)},
+        config_file="x.gguf",
+        tensors=table,
+    )
+    return read_or_infer(raw)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_tensor_is_a_conflict(name: str) -> None:
+    chance = random.Random(name)
+    header = files(name)[0]
+    if read_header(header, header.tensors).status != "verified":
+        return
+    for what, tensors in damaged(header, chance):
+        assert read_header(header, tensors).status == "conflict", what
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "qwen3_moe"])
+def test_damaged_tensors_are_named(model_type: str) -> None:
+    header = files(model_type)[0]
+    for what, tensors in damaged(header, random.Random(1)):
+        findings = read_header(header, tensors).findings
+        assert [f for f in findings if what.split()[0] in f.path and f.severity == "weights"], what

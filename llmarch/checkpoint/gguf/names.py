@@ -260,4 +260,5 @@ FURTHER_LAYERS: dict[str, str] = {
 }
 """Modules of multi-token prediction that the Hub has apart from the layers (Qwen3-Next, Qwen 3.5),
 and llama.cpp in a further layer."""
-MTP_LAYER = "mtp.layers.{}."
+MTP_ROOT = "mtp."
+MTP_LAYER = f"{MTP_ROOT}layers.{{}}."

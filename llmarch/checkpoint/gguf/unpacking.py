@@ -23,6 +23,7 @@ from ..packing.unpacking import Unpacked
 from .names import FURTHER_LAYERS, FUSED_INTO, MODULES_INSIDE, MODULES_OUTSIDE, MTP_LAYER
 
 _BLOCK = "blk.{}."
+_MTP_MODULES = f"{_BLOCK}nextn."
 _LEAVES = (".weight", ".bias")
 _EXPERTS = re.compile(r"\.experts\.\{\}\.(\w+)\.(weight|bias)$")
 _ROPE_TABLES = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
@@ -41,7 +42,7 @@ _RESHAPED = ("blk.{}.ssm_norm.weight",)
 _TURNED = re.compile(
     r"(?:^|\.)h\.\{\}\.(?:attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$"
 )
-"""GPT-2's matrices, which the Hub has as [inputs, outputs]."""
+"""GPT-2's matrices, which the Hub has as [inputs, outputs], and StarCoder's, which it has not."""
 
 
 class _Place(NamedTuple):
@@ -65,15 +66,32 @@ def unpack_gguf(table: TensorTable, rows: Iterable[TensorRow]) -> Unpacked:
     table: its tensors, under llama.cpp's names.
     rows: the template of the architecture.
     """
-    namer = _Namer(rows)
+    rows = [*rows]
+    namer = _Namer(rows, _further_layers(table))
+    width = _embedding_width(rows)
     result = Unpacked()
     for group in table:
         if group.pattern in _ROPE_TABLES:
             continue
         for place, indices in namer.places(group).items():
-            result.logical.append(_logical(group, place, indices))
+            result.logical.append(_logical(group, place, indices, width))
     result.logical = _joined_halves(result.logical)
     return result
+
+
+def _embedding_width(rows: Iterable[TensorRow]) -> int:
+    """Return the width of the token embedding; 0 if the template has none."""
+    return next((row.shape[-1] for row in rows if row.component == "embedding"), 0)
+
+
+def _further_layers(table: TensorTable) -> set[int]:
+    """Return the numbers of the layers that hold what only modules of MTP have."""
+    return {
+        index[0]
+        for group in table
+        if group.pattern.startswith(_MTP_MODULES)
+        for index in group.indices
+    }
 
 
 def rows_of_file(rows: Iterable[TensorRow]) -> list[TensorRow]:
@@ -92,11 +110,16 @@ def _joined_halves(tensors: list[LogicalTensor]) -> list[LogicalTensor]:
         for index in tensor.indices:
             one = tensor.subset([index])
             other = halves.pop((tensor.pattern, index), None)
-            if other is None:
+            if other is None or not _go_together(other, one):
                 halves[tensor.pattern, index] = one
             else:
                 joined.append(_both(other, one))
     return [*joined, *halves.values()]
+
+
+def _go_together(first: LogicalTensor, second: LogicalTensor) -> bool:
+    """Return whether two matrices have the same inputs."""
+    return first.shape is not None and first.shape[1:] == (second.shape or ())[1:]
 
 
 def _both(first: LogicalTensor, second: LogicalTensor) -> LogicalTensor:
@@ -150,8 +173,13 @@ def _split_leaf(name: str) -> tuple[str, str]:
 class _Namer:
     """Finds the rows that stored tensors are of."""
 
-    def __init__(self, rows: Iterable[TensorRow]) -> None:
+    def __init__(self, rows: Iterable[TensorRow], further: set[int]) -> None:
+        """Sort the rows by layer.
+
+        further: the numbers of layers that are modules of multi-token prediction.
+        """
         rows = [*rows]
+        self._further_numbers = further
         self.outside: dict[str, TensorRow] = {}
         self.layers: dict[int, _LayerRows] = {}
         prefixes = Counter(row.pattern.partition(".{}.")[0] for row in rows if row.axes)
@@ -196,7 +224,10 @@ class _Namer:
         """Return the place and the index of a tensor in a layer beyond those of the template.
 
         That is a module of multi-token prediction, whose layer is like one of the model's last.
+        Other layers keep llama.cpp's names: nothing reads them.
         """
+        if number not in self._further_numbers:
+            return _Place(pattern, None), (number,)
         last = max(self.layers)
         outside = FURTHER_LAYERS.get(module)
         if outside is not None:
@@ -263,8 +294,11 @@ def _ends_with(name: str, end: str) -> bool:
     return name == end or name.endswith(f".{end}")
 
 
-def _logical(group: TensorGroup, place: _Place, indices: list[Index]) -> LogicalTensor:
-    """Return the logical tensor of stored ones."""
+def _logical(group: TensorGroup, place: _Place, indices: list[Index], width: int) -> LogicalTensor:
+    """Return the logical tensor of stored ones.
+
+    width: of the token embedding.
+    """
     shape = group.shape
     row = place.row
     source = group.pattern
@@ -273,7 +307,7 @@ def _logical(group: TensorGroup, place: _Place, indices: list[Index]) -> Logical
     if shape is not None and row is not None:
         if not indices[0] and len(row.axes) == 1:
             return _unstacked(group, row, shape)
-        shape = _template_shape(group.pattern, shape, row)
+        shape = _template_shape(group.pattern, shape, row, width)
     return _of_type(group.dtype, prod(group.shape or ()), place.pattern, shape, indices, source)
 
 
@@ -312,18 +346,30 @@ def _of_type(
     )
 
 
-def _template_shape(stored_as: str, shape: Shape, row: TensorRow) -> Shape:
+def _template_shape(stored_as: str, shape: Shape, row: TensorRow, width: int) -> Shape:
     """Return the shape in the template of a tensor that llama.cpp stores in another one.
 
-    It leaves out dimensions of 1, has outputs first everywhere, and groups a few vectors.
+    It leaves out dimensions of 1, has outputs first everywhere, groups a few vectors, and stores
+    others as columns.
     """
+    if _TURNED.search(row.pattern) and _has_inputs_first(row, width):
+        return shape[::-1]
     if shape == row.shape or prod(shape) != prod(row.shape):
         return shape
-    if _without_ones(shape) == _without_ones(row.shape) or stored_as in _RESHAPED:
+    if stored_as in _RESHAPED:
         return row.shape
-    if _TURNED.search(row.pattern) and shape == row.shape[::-1]:
+    is_row_vector = len(row.shape) == 1 and shape[0] == 1
+    is_turned = is_row_vector or len(row.shape) == len(shape)
+    if _without_ones(shape) == _without_ones(row.shape) and not is_turned:
         return row.shape
     return shape
+
+
+def _has_inputs_first(row: TensorRow, width: int) -> bool:
+    """Return whether a matrix of GPT-2's names is [inputs, outputs], which StarCoder's is not."""
+    if row.pattern.endswith("c_proj.weight"):
+        return row.shape[-1] == width
+    return row.shape[0] == width
 
 
 def _without_ones(shape: Shape) -> Shape:

@@ -7,10 +7,11 @@ unpack, or is unexpected. unexpected.py reports the classes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..architecture.paths import parent_path
 from ..architecture.schema import Architecture, Attention, Quantization
+from ..config.families import family_named
 from .indices import Index, split_by_axes
 from .layouts import fused_place
 from .logical import LogicalTensor
@@ -21,6 +22,7 @@ from .quantization import FLOATS, holds_integers
 from .roles import HEAD_NAMES, LAYER_NAME, MTP_NAME, MTP_TENSOR, is_buffer
 
 KEYS_AND_VALUES = re.compile(r"^layers\.\{\}\.self_attn\.(k_proj|v_proj|k_norm)\.")
+_USUAL_HEAD = "lm_head.weight"
 
 _Tensors = list[LogicalTensor]
 _NamedTensors = list[tuple[str, LogicalTensor]]
@@ -123,11 +125,10 @@ class _Classifier:
             return
 
         shape = (a.vocab_size, a.embedding_width)
-        for key in sorted(HEAD_NAMES & self.matching.extra.keys()):
-            tensors = self.matching.extra[key]
+        for key, heads in sorted(self._heads().items()):
             others: _Tensors = []
-            for tensor in tensors:
-                if not tensor.fits(shape):
+            for tensor in self.matching.extra[key]:
+                if tensor not in heads or not tensor.fits(shape):
                     others.append(tensor)
                     continue
                 is_embedding = self.matching.match_missing("embedding", shape, tensor)
@@ -135,6 +136,31 @@ class _Classifier:
                     self.result.copies.append(tensor)
 
             self.matching.extra[key] = others
+
+    def _heads(self) -> dict[str, _Tensors]:
+        """Return stored tensors without a row that loaders of the family take for a head.
+
+        By their canonical name. A class that has another name for its head than most knows that
+        name alone.
+        """
+        names = [key for key, tensors in self.matching.extra.items() if tensors and "{}" not in key]
+        if not names:
+            return {}
+        a = self.architecture
+        untied = replace(a, embedding=replace(a.embedding, tied=False))
+        rows = family_named(a.family).template(untied)
+        heads = [row.pattern for row in rows if row.component == "head" and not row.axes]
+        conversion = self.matching.conversion
+        own = conversion.parameters(heads)
+        if any(name.endswith(_USUAL_HEAD) for name in own):
+            return {key: self.matching.extra[key] for key in names if key in HEAD_NAMES}
+        found: dict[str, _Tensors] = {}
+        for key in names:
+            tensors = self.matching.extra[key]
+            known = [tensor for tensor in tensors if conversion.loads(tensor.pattern, own)]
+            if known:
+                found[key] = known
+        return found
 
     def _classify_left_heads(self) -> None:
         """Classify a language model's head that is stored in a reward model.

@@ -80,6 +80,8 @@ class _Fusing:
 
     def __init__(self, matching: Matching) -> None:
         self.matching = matching
+        self.split_places = _split_places(matching)
+        """By name, where parts sit that the family's own conversion splits a tensor into."""
 
         self.expected: dict[str, _RowParts] = {}
         self.stored: dict[str, _TensorParts] = {}
@@ -91,7 +93,7 @@ class _Fusing:
 
     def run(self) -> None:
         """Match all that can be fused, and remove it from what is missing and extra."""
-        places = _fused_places(self.matching.extra)
+        places = {**_fused_places(self.matching.extra), **self.split_places.stored}
         stored_keys = {place.key for place in places.values()}
         self._collect_rows(stored_keys)
         self._collect_tensors(places)
@@ -110,7 +112,7 @@ class _Fusing:
     def _collect_rows(self, stored_keys: set[str]) -> None:
         """Collect missing rows that belong to a fused tensor of which something is stored."""
         all_missing = self.matching.missing
-        places = _fused_places(all_missing)
+        places = {**_fused_places(all_missing), **self.split_places.expected}
         for key, place in places.items():
             fused_key = place.key
             if fused_key not in stored_keys:
@@ -238,6 +240,32 @@ def _fused_places(keys: Iterable[str]) -> dict[str, FusedPlace]:
         place = fused_place(key)
         if place is not None:
             places[key] = place
+    return places
+
+
+class _SplitPlaces(NamedTuple):
+    """Where tensors sit that are one in a template and several in a checkpoint."""
+
+    expected: dict[str, FusedPlace]
+    stored: dict[str, FusedPlace]
+
+
+def _split_places(matching: Matching) -> _SplitPlaces:
+    """Return the places of missing tensors that transformers splits, where the parts are stored.
+
+    Names that are parts of the same tensor in every family have their places by `fused_place`.
+    """
+    places = _SplitPlaces({}, {})
+    for key, missing in matching.missing.items():
+        if not missing or fused_place(key) is not None:
+            continue
+        names = matching.conversion.parts(missing[0].row.pattern)
+        parts = [*map(matching.canonical_name, names)]
+        if not parts or not matching.extra.keys() >= set(parts):
+            continue
+        places.expected[key] = FusedPlace(key)
+        for slot, part in enumerate(parts):
+            places.stored[part] = FusedPlace(key, slot, len(parts))
     return places
 
 

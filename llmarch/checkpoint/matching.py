@@ -113,6 +113,7 @@ class Matching:
         """Stored tensors without a row."""
         self.duplicates: list[LogicalTensor] = []
         """Tensors stored a second time under another name."""
+        self.conversion = conversion
         self.missing_experts: dict[str, list[Index]] = {}
         """By stored pattern, experts that are missing from stacks that otherwise match."""
         stored_patterns = {x.pattern for x in tensors}

@@ -94,6 +94,13 @@ class Conversion(Frozen):
         renamed = self.renamed(pattern)
         return (pattern, renamed, self._parameter(renamed))
 
+    def parts(self, pattern: str) -> tuple[str, ...]:
+        """Return the several parameters that a published name is split into; empty if it is not."""
+        names = self._converted(pattern)
+        if len(names) < 2:
+            return ()
+        return tuple(map(self._parameter, names))
+
     def stacks(self, pattern: str) -> bool:
         """Return whether a parameter holds all experts, of which a published name has one."""
         numbers = pattern.count("{}")

@@ -56,15 +56,6 @@ BEHAVIOUR = {
     )
 }
 """Rows that load and are a conflict all the same: the config ties the head that is stored."""
-NOT_FOUND = {("biogpt", "a head more or less")}
-"""Rows of a tied head under a name that the class has for none: it is left, and nothing is lost."""
-
-
-APART = {
-    ("hrm_text", spelling)
-    for spelling in ("the class's own names", "the class's own names without the base's")
-}
-"""Rows that load and are a conflict: the four parts of HRM's `gqkv_proj` are not put together."""
 
 
 def folded(row: dict[str, Any]) -> Iterator[Folded]:
@@ -86,11 +77,7 @@ def test_status(name: str, spelling: str) -> None:
     row = model["rows"][spelling]
     loads = not any(row.get(k) for k in ("error", "missing", "unexpected", "mismatched"))
     reading = reading_of(name, spelling)
-    if (name, spelling) in NOT_FOUND:
-        assert row["missing"] == [] and reading.status == "verified"
-    elif (name, spelling) in APART:
-        assert loads and reading.status == "conflict"
-    elif (name, spelling) in BEHAVIOUR:
+    if (name, spelling) in BEHAVIOUR:
         assert loads and reading.status == "conflict"
         assert {f.severity for f in reading.findings} == {"behaviour", "info"}
     else:

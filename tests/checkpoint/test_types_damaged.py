@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from math import prod
+from typing import Any
 
 import pytest
 from helpers.checkpoint_fixtures import local_model
-from helpers.folded import Folded, folded_table
+from helpers.folded import folded_table
 from helpers.type_fixtures import TYPES, folded, read_fixture
 
 from llmarch.architecture.schema import Finding
@@ -20,12 +21,13 @@ from llmarch.sources.raw import TensorTable
 pytestmark = pytest.mark.sweep  # a sweep: other tests run the same lines
 
 READ = [name for name in TYPES if name in MODEL_TYPES]
+Listed = tuple[str, tuple[int, ...], list[tuple[int, ...]]]
 LARGEST = 3_000
 """Tensors of a type that is read here."""
 PLAIN = "BF16"
 
 
-def smallest(model_type: str) -> tuple[dict[str, object], list[Folded]] | None:
+def smallest(model_type: str) -> tuple[dict[str, Any], list[Listed]] | None:
     """Return the config and the tensors of the smallest model of a type, None if it is large."""
     document = read_fixture(model_type)
     sizes = [sum(row[3] for row in rows) for rows in document["tables"]]
@@ -40,11 +42,11 @@ def smallest(model_type: str) -> tuple[dict[str, object], list[Folded]] | None:
     return config, rows
 
 
-def read_table(model_type: str, config: dict[str, object], table: TensorTable) -> Reading:
+def read_table(model_type: str, config: dict[str, Any], table: TensorTable) -> Reading:
     return read_model(local_model(config, table, model_type))
 
 
-def retyped(rows: list[Folded], chance: random.Random) -> Iterator[tuple[str, TensorTable]]:
+def retyped(rows: list[Listed], chance: random.Random) -> Iterator[tuple[str, TensorTable]]:
     """Yield tables in which one tensor holds integers: one with and one without `.weight`."""
     others = [row for row in rows if not row[0].endswith((".weight", ".bias"))]
     for choices in (rows, others):
@@ -85,7 +87,7 @@ def test_stacks_of_two_orientations_do_not_go_together(model_type: str) -> None:
     """Gates turned beside what they gate: as large as they should be, and no matrix."""
     config, rows = smallest(model_type) or ({}, [])
     ends = {".w1.weight": "gate_proj", ".w2.weight": "down_proj", ".w3.weight": "up_proj"}
-    stacked: list[Folded] = []
+    stacked: list[Listed] = []
     for pattern, shape, numbers in rows:
         root, _, end = pattern.partition(".experts.{}")
         if not end:

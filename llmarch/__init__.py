@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from .architecture.schema import Architecture, Change
+    from .checkpoint.adapters.reading import AdapterReading
     from .checkpoint.reading import Observation, Reading
     from .compare.lock import Entry
     from .compare.report import Report
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from .sources.raw import RawModel
 
 __version__ = "0.1.0"
-__all__ = ["Architecture", "Reading", "__version__", "check", "diff", "inspect", "load"]
+__all__ = [
+    "Architecture",
+    "Reading",
+    "__version__",
+    "check",
+    "diff",
+    "inspect",
+    "load",
+    "load_adapter",
+]
 
 
 def load(
@@ -91,6 +101,76 @@ def inspect(
     from .checkpoint.reading import read_or_infer
 
     return read_or_infer(raw, config_suffices=config_suffices)
+
+
+def load_adapter(
+    reference: str,
+    *,
+    base: str | None = None,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+) -> AdapterReading:
+    """Read a PEFT adapter, and compare it with its base model.
+
+    Args:
+        reference: a folder or repository with adapter_config.json, or one of these files.
+        base: the base model; None takes what the adapter names, where that can be read.
+        offline, headers, refresh: see `load`.
+
+    Raises:
+        NotAModel: it is not an adapter.
+        LlmarchError: as for `load`; for a base that is given, as for the base.
+    """
+    raw = _read_raw(reference, offline, headers, refresh, None, adapters=True)
+    return _read_adapter(raw, base, offline=offline, refresh=refresh)
+
+
+def inspect_any(
+    reference: str,
+    *,
+    base: str | None = None,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+    progress: Progress | None = None,
+    meanwhile: Callable[[], object] | None = None,
+) -> Reading | Observation | AdapterReading:
+    """Read a model as `inspect` does, or an adapter as `load_adapter` does."""
+    raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile, adapters=True)
+    from .sources.raw import is_adapter_document
+
+    if raw.config is not None and is_adapter_document(raw.config):
+        return _read_adapter(raw, base, offline=offline, refresh=refresh)
+    from .checkpoint.reading import read_or_infer
+
+    return read_or_infer(raw)
+
+
+def _read_adapter(
+    raw: RawModel, given: str | None, *, offline: bool, refresh: bool
+) -> AdapterReading:
+    """Return what an adapter is, with the base that is given or that it names."""
+    from .checkpoint.adapters.reading import base_finding, read_adapter, with_finding
+    from .checkpoint.reading import read_model
+    from .config.adapter_config import read_adapter_config
+    from .errors import LlmarchError, NotAModel
+    from .sources.adapter_bases import open_base
+    from .sources.raw import is_adapter_document
+
+    config = raw.config or {}
+    if not is_adapter_document(config):
+        raise NotAModel(f"{raw.reference} is not an adapter: it has no adapter_config.json")
+    adapter, _ = read_adapter_config(config, raw.config_file)
+    if given is not None:
+        reading = load(given, offline=offline, headers=False, refresh=refresh)
+        return with_finding(read_adapter(raw, reading), base_finding(adapter, given))
+    named = adapter.base or ""
+    try:
+        base = read_model(open_base(named, adapter.base_revision, raw, offline=offline))
+    except LlmarchError as error:
+        return read_adapter(raw, None, error.message)
+    return read_adapter(raw, base)
 
 
 def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
@@ -171,6 +251,7 @@ def _read_raw(
     meanwhile: Callable[[], object] | None = None,
     *,
     any_kind: bool = False,
+    adapters: bool = False,
 ) -> RawModel:
     """Read the model that `text` names, and import what comes next while the network is slow."""
     from dataclasses import replace
@@ -192,6 +273,7 @@ def _read_raw(
         progress=progress,
         refresh=refresh,
         meanwhile=prepare,
+        adapters=adapters,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from .json_adapter import AdapterDocument
 from .json_brief import BriefDiffDocument, BriefDocument
 from .json_compare import (
     CheckDocument,
@@ -50,6 +51,7 @@ from .schema import SCHEMA_VERSION, Architecture
 
 DOCUMENTS: dict[str, type[Any]] = {
     "show": ShowDocument,
+    "adapter": AdapterDocument,
     "brief": BriefDocument,
     "evidence": EvidenceDocument,
     "diff": DiffDocument,

@@ -25,9 +25,11 @@ MODULES = (
     "feed_forward",
     "encoders",
     "schema",
+    "adapters",
     "json_show",
     "json_brief",
     "json_tables",
+    "json_adapter",
     "json_compare",
     "json_memory",
 )

@@ -18,6 +18,7 @@ from ..renderers.output import write_text
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ..checkpoint.adapters.reading import AdapterReading
     from ..checkpoint.reading import Observation, Reading
     from ..sources.gpus import GPU
     from ..sources.progress import Progress
@@ -160,7 +161,7 @@ def with_json_refusals(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def end_if_partial(readings: Iterable[Reading | Observation]) -> None:
+def end_if_partial(readings: Iterable[Reading | Observation | AdapterReading]) -> None:
     """Exit with 4 if a checkpoint could be read only in part."""
     if any(r.status == "partial" or r.raw.partial for r in readings):
         raise typer.Exit(PARTIAL)
@@ -183,6 +184,32 @@ def inspect_reference(
     )
     is_one_of_several = current_thread() is not main_thread()
     if "/" not in ref or is_one_of_several or not sys.stderr.isatty():
+        return read()
+    from ..renderers.progress import bar
+
+    with bar() as progress:
+        return read(progress=progress)
+
+
+def inspect_or_adapter(
+    ref: str, *, base: str | None, offline: bool, headers: bool, refresh: bool
+) -> Reading | Observation | AdapterReading:
+    """Read a model or a PEFT adapter, with a progress bar if stderr is a terminal.
+
+    base: the base of an adapter; None: what it names.
+    """
+    import llmarch
+
+    read = partial(
+        llmarch.inspect_any,
+        ref,
+        base=base,
+        offline=offline,
+        headers=headers,
+        refresh=refresh,
+        meanwhile=import_renderers,
+    )
+    if "/" not in ref or not sys.stderr.isatty():
         return read()
     from ..renderers.progress import bar
 

@@ -18,7 +18,7 @@ from .common import (
     end_if_partial,
     examples,
     fail,
-    inspect_references,
+    inspect_or_adapter,
     models_argument,
     write,
     write_document,
@@ -28,6 +28,7 @@ from .completion import complete_paths
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..checkpoint.adapters.reading import AdapterReading
     from ..checkpoint.reading import Observation, Reading
     from ..views.documents import Sheet
     from ..views.likeness import Likeness
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         "jq .text_config config.json | llmarch show -",
         "llmarch show gemma3-27b --explain mixers.sliding.window",
         "llmarch show kimi-linear --new",
+        "llmarch show ./lora --base qwen3-8b",
     )
 )
 def show(
@@ -85,13 +87,36 @@ def show(
             help="Only facts and main figures, without evidence; JSON is a line of about 2 kB.",
         ),
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="REF",
+            help="The base model of a PEFT adapter. Default: what the adapter names.",
+        ),
+    ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Show what a model's architecture is."""
-    readings = inspect_references(refs, offline=offline, headers=not config_only, refresh=refresh)
-    if explain is not None:
+    """Show what a model's architecture is. A PEFT adapter is shown on its base."""
+    found = [
+        inspect_or_adapter(
+            ref, base=base, offline=offline, headers=not config_only, refresh=refresh
+        )
+        for ref in refs
+    ]
+    from ..checkpoint.reading import Observation, Reading
+
+    readings = [r for r in found if isinstance(r, Reading | Observation)]
+    if len(readings) < len(found):
+        if explain is not None or new or sketch or everything or brief:
+            fail("--explain, --new, --sketch, --all and --brief are for models, not for adapters")
+        tables = [name for name, wanted in (("layers", layers), ("tensors", tensors)) if wanted]
+        write_found(found, format, tables)
+    elif base is not None:
+        fail("--base is for adapters; none of these is one")
+    elif explain is not None:
         write_explanations(readings, explain, format)
     else:
         if sketch and not format.is_document:
@@ -112,7 +137,46 @@ def show(
             for r in readings:
                 sheet = pages(r, names, places.get(id(r)))
                 write(format, "sheet", lambda sheet=sheet: sheet, lambda: None)
-    end_if_partial(readings)
+    end_if_partial(found)
+
+
+def write_found(
+    found: Sequence[Reading | Observation | AdapterReading],
+    format: Format,
+    tables: Sequence[str],
+) -> None:
+    """Write models and adapters, one after the other, with the tables of these names."""
+    if format.is_document:
+        write_documents([document_of(r) for r in found], format)
+        return
+    for r in found:
+        sheet = sheet_of(r, tables)
+        write(format, "sheet", lambda sheet=sheet: sheet, lambda: None)
+
+
+def document_of(r: Reading | Observation | AdapterReading) -> dict[str, Any]:
+    """Return the JSON document of a model or an adapter."""
+    from ..checkpoint.adapters.reading import AdapterReading
+    from ..renderers import json
+
+    if isinstance(r, AdapterReading):
+        return json.adapter_document(r)
+    return show_document(r)
+
+
+def sheet_of(r: Reading | Observation | AdapterReading, tables: Sequence[str]) -> Sheet:
+    """Return the first screen of a model or an adapter, with the tables of these names."""
+    from ..checkpoint.adapters.reading import AdapterReading
+    from ..views.adapter import adapter_sheet, adapter_table, adapter_tensor_table
+
+    if not isinstance(r, AdapterReading):
+        return pages(r, tables)
+    sheet = adapter_sheet(r)
+    if "layers" in tables:
+        sheet.tables.append(adapter_table(r.groups))
+    if "tensors" in tables:
+        sheet.tables.append(adapter_tensor_table(r))
+    return sheet
 
 
 def write_explanations(

@@ -509,6 +509,76 @@ FINDING_RULES = (
         "transformers 5 ties the embedding to the stored head. vLLM, SGLang and mlx-lm leave out a "
         "tied head that is stored, and find no embedding. Store the embedding instead.",
     ),
+    # Adapters against their base
+    Rule(
+        "adapter-shape",
+        None,
+        "weights",
+        "shapes of an adapter do not fit its base",
+        "PEFT and engines refuse to load the adapter: it was trained on a model with other "
+        "sizes, or with another rank than its config says.",
+    ),
+    Rule(
+        "adapter-module-unknown",
+        None,
+        "weights",
+        "an adapter has tensors for modules that its base does not have",
+        "PEFT leaves these tensors out and warns; vLLM refuses the adapter. What was trained "
+        "there has no effect.",
+    ),
+    Rule(
+        "adapter-tensor-unexpected",
+        None,
+        "weights",
+        "an adapter has tensors that its config does not make",
+        "PEFT leaves them out and warns, so that what was trained there has no effect.",
+    ),
+    Rule(
+        "adapter-tensor-missing",
+        None,
+        "weights",
+        "tensors of an adapter are missing",
+        "The config makes tensors that the file does not have. PEFT leaves them as it begins "
+        "them, which for LoRA adds nothing, and warns.",
+    ),
+    Rule(
+        "adapter-target-missing",
+        None,
+        "weights",
+        "an adapter targets modules that its base does not have",
+        "PEFT leaves such a target out without a word where another one is found, and refuses "
+        "the adapter where none is.",
+    ),
+    Rule(
+        "adapter-vocabulary",
+        None,
+        "weights",
+        "an adapter was trained with another vocabulary than its base has",
+        "The embedding was resized before training. Loading fails on its shape unless the "
+        "embedding of the base is resized first.",
+    ),
+    Rule(
+        "adapter-method-unknown",
+        None,
+        "weights",
+        "the method of an adapter is not known",
+        "PEFT has no class for the method and refuses to load the adapter.",
+    ),
+    Rule(
+        "adapter-value",
+        None,
+        "weights",
+        "a value of an adapter's config is refused",
+        "PEFT raises an error when it loads the adapter.",
+    ),
+    Rule(
+        "adapter-other-base",
+        None,
+        "info",
+        "an adapter is compared with another base than it names",
+        "What is said holds for the model that was given. The adapter was trained on the one "
+        "that it names.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

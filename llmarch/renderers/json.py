@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..analyses.calibration import Calibration
     from ..analyses.planning import PlannedModel
     from ..analyses.scenarios import Scenario
+    from ..checkpoint.adapters.reading import AdapterReading
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
     from ..compare.history import CommitStep
@@ -133,7 +134,7 @@ def observed_model(o: Observation) -> dict[str, Any]:
     }
 
 
-def model_source(r: Reading | Observation) -> dict[str, Any]:
+def model_source(r: Reading | Observation | AdapterReading) -> dict[str, Any]:
     """Return where a reading comes from; `headers` is null where no tensor header was read."""
     raw, tensors = r.raw, r.raw.tensors
     headers: dict[str, Any] | None = None
@@ -209,6 +210,33 @@ def cache_figures(a: Architecture) -> dict[str, Any]:
         words = block_word(a, a.mixers[name])
         groups.append({"mixer": name, "kind": words} | group)
     return document | {"groups": groups}
+
+
+def adapter_document(r: AdapterReading) -> dict[str, Any]:
+    """Return the document of an adapter."""
+    tensors = r.raw.tensors
+    base_total = None
+    if r.base is not None:
+        base_total = count_parameters(r.base.architecture).total
+    return {
+        **document_head("adapter"),
+        "source": model_source(r),
+        "adapter": asdict(r.adapter),
+        "base": model_source(r.base) if r.base is not None else None,
+        "base_reason": r.base_reason,
+        "parameters": {
+            "trained": r.trained,
+            "unknown": r.unknown,
+            "stored": r.stored,
+            "copies": r.copies,
+            "base_total": base_total,
+            "status": r.status,
+        },
+        "modules": [asdict(group) for group in r.groups],
+        "bytes": tensors.bytes if tensors is not None and r.stored is not None else None,
+        "findings": [asdict(f) for f in r.findings],
+        "unread_keys": list(r.unread_keys),
+    }
 
 
 # Several models

@@ -24,6 +24,7 @@ def open(
     progress: Progress | None = None,
     refresh: bool = False,
     meanwhile: Callable[[], object] | None = None,
+    adapters: bool = False,
 ) -> RawModel:
     """Read the model that a reference names.
 
@@ -34,6 +35,7 @@ def open(
     progress: called as progress(done, total, label) while headers are read.
     refresh: read headers from the network even if they are cached.
     meanwhile: called at most once, while the network is waited for (to import what is needed next).
+    adapters: also read an adapter; False raises NotAModel for one.
     """
     if reference.kind == "spec":
         from . import specs
@@ -52,7 +54,8 @@ def open(
             progress=progress,
             refresh=refresh,
             meanwhile=meanwhile,
+            adapters=adapters,
         )
     from . import local
 
-    return local.open(reference, headers=headers, progress=progress)
+    return local.open(reference, headers=headers, progress=progress, adapters=adapters)

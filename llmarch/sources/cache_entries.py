@@ -86,7 +86,7 @@ def unpack_entry(data: bytes, endpoint: str, repo_id: str, commit: str) -> RepoR
     Raises ValueError, LookupError, TypeError, RecursionError, MemoryError, zlib.error or
     LlmarchError if no reading leaves such an entry.
     """
-    from .repo_files import choose_weights, documents_to_read
+    from .repo_files import documents_to_read, weights_to_read
     from .repo_reading import RepoReading, check_documents
 
     head, numbers = _parts(data)
@@ -109,8 +109,8 @@ def unpack_entry(data: bytes, endpoint: str, repo_id: str, commit: str) -> RepoR
         any_kind=True,  # refused by who takes the entry
     )
     _check_ids(reading)
-    check_documents(reading)
-    weights = choose_weights(files)
+    check_documents(reading, adapters=True)
+    weights = weights_to_read(files, adapters=True)
     reading.index = _unpack_index(head["index"], weights)
     _unpack_weights(head, numbers, reading, weights)
     return reading

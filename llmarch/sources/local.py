@@ -12,7 +12,16 @@ from typing import Any
 from ..architecture.schema import Finding
 from ..errors import ConfigError, ReadError, printable
 from . import specs
-from .file_names import ADAPTER, CONFIG, PARAMS, PIPELINE, SHARD, SINGLE, is_safe_name
+from .file_names import (
+    ADAPTER,
+    ADAPTER_WEIGHTS,
+    CONFIG,
+    PARAMS,
+    PIPELINE,
+    SHARD,
+    SINGLE,
+    is_safe_name,
+)
 from .gguf import (
     GgufHeader,
     GgufSet,
@@ -33,12 +42,14 @@ from .references import Reference
 from .regular_files import open_regular, read_regular
 from .repo_files import (
     WeightFiles,
+    choose_adapter,
     choose_weights,
     declarations_that_differ,
     documents_to_read,
     effective_config,
     find_declaration,
     find_other_weights,
+    is_adapter_alone,
     is_gguf_alone,
     keys_stated_twice,
 )
@@ -52,7 +63,11 @@ _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")
 
 
 def open(
-    reference: Reference, *, headers: bool = True, progress: Progress | None = None
+    reference: Reference,
+    *,
+    headers: bool = True,
+    progress: Progress | None = None,
+    adapters: bool = False,
 ) -> RawModel:
     """Read a folder, a config or one safetensors file.
 
@@ -60,11 +75,16 @@ def open(
 
     headers: False reads the config alone, if the folder has one.
     progress: called while headers are read.
+    adapters: also read an adapter.
     """
     path = reference.path
     name = reference.text
     if path is None:
         return _open_standard_input(name, reference.any_kind)
+    if adapters and path.name in (ADAPTER, ADAPTER_WEIGHTS):
+        adapter = open_adapter(path, name, headers=headers)
+        if adapter is not None:
+            return adapter
     if reference.kind == "folder":
         return open_folder(
             path,
@@ -73,6 +93,7 @@ def open(
             progress=progress,
             tag=reference.tag,
             any_kind=reference.any_kind,
+            adapters=adapters,
         )
     if reference.kind == "config":
         return _open_config_file(path, name, reference.any_kind)
@@ -89,6 +110,7 @@ def open_folder(
     progress: Progress | None = None,
     tag: str | None = None,
     any_kind: bool = False,
+    adapters: bool = False,
 ) -> RawModel:
     """Read a folder with a config, safetensors files or both.
 
@@ -99,6 +121,7 @@ def open_folder(
     headers, progress: as for `open`.
     tag: which of the folder's GGUF models to read; None reads one only if there is nothing else.
     any_kind: whether encoders are read too (`Reference.any_kind`).
+    adapters: also read an adapter.
     """
     path = _resolve_snapshot(path)
     files = list_files(path)
@@ -110,6 +133,8 @@ def open_folder(
         only = only_set(files, shown)
         if only is not None:
             return _open_gguf_set(path, only, text, any_kind)
+    if adapters and is_adapter_alone(files):
+        return _open_adapter_folder(path, files, text, headers=headers)
     weights = choose_weights(files)
     names = documents_to_read(files)
     documents = {name: _read_object(path / name, name) for name in names}
@@ -137,6 +162,33 @@ def open_folder(
             merged.findings = [_as_not_downloaded(finding) for finding in merged.findings]
         merged.add_to(model)
     model.findings += find_other_weights(files, sets.files, index_file)
+    return model
+
+
+def open_adapter(path: Path, text: str, *, headers: bool) -> RawModel | None:
+    """Read the adapter that a file in a folder belongs to, whatever else the folder has.
+
+    path: adapter_config.json or the file of its tensors. None if there is no config beside it.
+    text: the reference as the user wrote it.
+    headers: False reads the config alone.
+    """
+    folder = path.absolute().parent
+    if not (folder / ADAPTER).is_file():
+        return None
+    return _open_adapter_folder(folder, list_files(folder), text, headers=headers)
+
+
+def _open_adapter_folder(path: Path, files: list[str], text: str, *, headers: bool) -> RawModel:
+    """Read the config and the tensors of an adapter."""
+    chosen = choose_adapter(files)
+    document = _read_object(path / ADAPTER, ADAPTER)
+    model = _raw_model(text, path, document, ADAPTER)
+    model.files = tuple(files)
+    model.folder = str(path)
+    model.findings += repeated_keys(ADAPTER, document, is_config=True)
+    if headers and chosen.shards:
+        found = [read_header(path / name, name) for name in chosen.shards]
+        merge(found, None).add_to(model)
     return model
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from ..errors import NotAModel, OtherKindOfModel, printable
 from .file_names import ADAPTER, CONFIG, PIPELINE
-from .repo_files import choose_weights
+from .repo_files import choose_weights, is_adapter_alone
 
 # The model_type of configs that are not read.
 _ENCODERS = frozenset(
@@ -58,6 +58,7 @@ def non_model_error(
     *,
     name: str = "it",
     any_kind: bool = False,
+    adapters: bool = False,
 ) -> NotAModel | None:
     """Return the error to raise if `name` contains no decoder language model, else None.
 
@@ -67,10 +68,13 @@ def non_model_error(
     documents: the parsed JSON files of `repo_files.documents_to_read`, by name.
     name: what the user calls it.
     any_kind: whether models of another kind are read too.
+    adapters: whether an adapter is accepted too.
     """
     names = set(files)
     weights = choose_weights(names)
-    if ADAPTER in names and not weights.shards:
+    if is_adapter_alone(names):
+        if adapters:
+            return None
         adapter = documents.get(ADAPTER, {})
         return _adapter_error(adapter, name)
     if PIPELINE in names and CONFIG not in names:

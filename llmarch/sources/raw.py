@@ -126,6 +126,11 @@ def is_gguf_document(document: Mapping[str, Any]) -> bool:
     return isinstance(general, dict) and "architecture" in general
 
 
+def is_adapter_document(document: Mapping[str, Any]) -> bool:
+    """Return whether a document is the config of a PEFT adapter, not of a model."""
+    return "peft_type" in document and "model_type" not in document
+
+
 @dataclass(slots=True)
 class TensorGroup:
     """Tensors with the same pattern, dtype and shape."""

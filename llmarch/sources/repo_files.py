@@ -16,6 +16,7 @@ from ..architecture.schema import Finding
 from ..errors import printable
 from .file_names import (
     ADAPTER,
+    ADAPTER_WEIGHTS,
     CONFIG,
     INDEX,
     PARAMS,
@@ -87,6 +88,34 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
     index = _choose_index(shards, indexes, config)
     others = find_other_weights(names, shards, index)
     return WeightFiles(config, index, tuple(shards), is_one_set, tuple(others))
+
+
+def is_adapter_alone(files: Iterable[str]) -> bool:
+    """Return whether files are an adapter and hold no weights of a whole model."""
+    names = set(files)
+    return ADAPTER in names and not choose_weights(names).shards
+
+
+def choose_adapter(files: Iterable[str]) -> WeightFiles:
+    """Return the config of an adapter, and the file of its tensors if there is one.
+
+    files: paths relative to the root, which `is_adapter_alone` accepts.
+    """
+    names = set(files)
+    shards = tuple(name for name in (ADAPTER_WEIGHTS,) if name in names)
+    others = find_other_weights(names, shards, None)
+    return WeightFiles(ADAPTER, None, shards, True, tuple(others))
+
+
+def weights_to_read(files: Iterable[str], *, adapters: bool) -> WeightFiles:
+    """Return the files of an adapter, if one may be read and there is nothing else, or of a model.
+
+    files: paths relative to the root.
+    """
+    names = set(files)
+    if adapters and is_adapter_alone(names):
+        return choose_adapter(names)
+    return choose_weights(names)
 
 
 def is_gguf_alone(files: Iterable[str]) -> bool:

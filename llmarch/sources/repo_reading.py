@@ -17,12 +17,13 @@ from .merge import Merged
 from .non_models import non_model_error, other_kind
 from .raw import RawModel
 from .repo_files import (
-    choose_weights,
+    WeightFiles,
     declarations_that_differ,
     effective_config,
     find_declaration,
     find_other_weights,
     keys_stated_twice,
+    weights_to_read,
 )
 from .strict_json import JsonObject, parse_object
 from .weight_sets import decide_sets
@@ -62,16 +63,20 @@ class RepoReading:
         return any(merged.partial for merged in sets if merged is not None)
 
 
-def raw_model(reading: RepoReading, *, reference: str, revision: str | None) -> RawModel:
+def raw_model(
+    reading: RepoReading, *, reference: str, revision: str | None, adapters: bool = False
+) -> RawModel:
     """Return the raw model of a reading.
 
     reference: as the user wrote it.
     revision: the branch, tag or commit in it.
+    adapters: whether it may be an adapter.
 
     Raises NotAModel, or ConfigError for a document that cannot be read, or too long an index.
     """
-    model = _without_weights(reading, reference, revision)
-    weights = choose_weights(reading.files)
+    check_documents(reading, adapters=adapters)
+    weights = weights_to_read(reading.files, adapters=adapters)
+    model = _without_weights(reading, weights, reference, revision)
     if reading.merged is None:
         model.findings += weights.other_weights
         return model
@@ -81,25 +86,29 @@ def raw_model(reading: RepoReading, *, reference: str, revision: str | None) -> 
     return model
 
 
-def check_documents(reading: RepoReading) -> None:
+def check_documents(reading: RepoReading, *, adapters: bool = False) -> None:
     """Raise NotAModel if the names and documents are those of no decoder language model.
 
     Raises ConfigError for a document that cannot be read.
+
+    adapters: whether an adapter is accepted too.
     """
     error = non_model_error(
         reading.files,
         reading.documents,
         name=reading.requested_id,
         any_kind=reading.any_kind,
+        adapters=adapters,
     )
     if error is not None:
         raise error
 
 
-def _without_weights(reading: RepoReading, reference: str, revision: str | None) -> RawModel:
-    """Return the raw model without its tensors. Raises NotAModel or ConfigError."""
-    check_documents(reading)
-    weights, documents = choose_weights(reading.files), reading.documents
+def _without_weights(
+    reading: RepoReading, weights: WeightFiles, reference: str, revision: str | None
+) -> RawModel:
+    """Return the raw model without its tensors. Raises ConfigError."""
+    documents = reading.documents
     declaration = find_declaration(weights, documents)
     findings = [*_rename_finding(reading.requested_id, reading.repo_id)]
     quantization_file = ""

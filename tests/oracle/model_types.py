@@ -185,4 +185,4 @@ def main():
         print(t, len(fixture["rows"]), "rows", len(fixture["tables"]), "tables", len(fixture["refused"]), "refused", file=sys.stderr, flush=True)
 
 
-main()
+if __name__ == "__main__": main()

@@ -61,6 +61,7 @@ def open(
     progress: Progress | None = None,
     refresh: bool = False,
     meanwhile: Callable[[], object] | None = None,
+    adapters: bool = False,
 ) -> RawModel:
     """Read a repository.
 
@@ -72,20 +73,21 @@ def open(
     progress: called while headers are read.
     refresh: read from the network even if the commit is cached.
     meanwhile: called at most once, while the first requests are under way.
+    adapters: also read an adapter.
     """
     offline = offline or constants.is_offline_mode()
-    model = None if refresh else _from_header_cache(reference, offline)
+    model = None if refresh else _from_header_cache(reference, offline, adapters)
     if model is None and offline:
-        model = _from_hf_cache(reference, headers)
+        model = _from_hf_cache(reference, headers, adapters)
     if model is None:
         requests = _send_first_requests(reference, headers, refresh)
         try:
-            model = _read(reference, requests, headers, progress, refresh, meanwhile)
+            model = _read(reference, requests, headers, progress, refresh, meanwhile, adapters)
         finally:
             requests.client.stop.set()
             requests.executor.shutdown(wait=False, cancel_futures=True)
     if not headers:
-        _drop_headers(model)
+        _drop_headers(model, adapters)
     return model
 
 
@@ -96,6 +98,7 @@ def _read(
     progress: Progress | None,
     refresh: bool,
     meanwhile: Callable[[], object] | None,
+    adapters: bool,
 ) -> RawModel:
     """Return the cached model of the commit that the look-up names, else read it."""
     from .resolve import Resolver
@@ -121,7 +124,7 @@ def _read(
         return read_gguf_files(resolver, pinned, chosen, requests.executor)
     if not refresh:
         cached = header_cache.load_reading(client.endpoint, pinned.repo_id, pinned.commit)
-        model = _described(cached, reference, pinned)
+        model = _described(cached, reference, pinned, adapters)
         if model is not None:
             return model
     from .fetch import Download
@@ -130,10 +133,13 @@ def _read(
     with _turn_of(content):
         client.note_answer(monotonic())  # waiting for another thread does not count as silence
         reading = _commit_with_content(client.endpoint, pinned, content)
-        model = _described(reading, reference, pinned)
+        model = _described(reading, reference, pinned, adapters)
         if reading is None or model is None:
-            reading = Download(resolver, requests, headers, progress).read(pinned)
-            model = raw_model(reading, reference=reference.text, revision=revision)
+            download = Download(resolver, requests, headers, progress, adapters=adapters)
+            reading = download.read(pinned)
+            model = raw_model(
+                reading, reference=reference.text, revision=revision, adapters=adapters
+            )
         if headers:
             header_cache.store_reading(client.endpoint, reading, content)
     return model
@@ -156,7 +162,7 @@ def _chosen_gguf(reference: Reference, pinned: PinnedRepo) -> GgufSet | None:
 
 
 def _described(
-    reading: RepoReading | None, reference: Reference, pinned: PinnedRepo
+    reading: RepoReading | None, reference: Reference, pinned: PinnedRepo, adapters: bool
 ) -> RawModel | None:
     """Return the model of a cached reading, if it is of the repository that the look-up describes.
 
@@ -169,7 +175,9 @@ def _described(
     reading.file_ids = pinned.file_ids
     reading.requested_id = repo_id_of(reference)
     reading.any_kind = reference.any_kind
-    return raw_model(reading, reference=reference.text, revision=reference.revision)
+    return raw_model(
+        reading, reference=reference.text, revision=reference.revision, adapters=adapters
+    )
 
 
 def content_digest(pinned: PinnedRepo) -> str:
@@ -214,14 +222,14 @@ def _commit_with_content(endpoint: str, pinned: PinnedRepo, content: str) -> Rep
     return reading
 
 
-def _drop_headers(model: RawModel) -> None:
+def _drop_headers(model: RawModel, adapters: bool) -> None:
     """Remove the tensors, and the findings that come from headers or the index."""
-    from ..repo_files import choose_weights
+    from ..repo_files import weights_to_read
 
     model.tensors = model.rival = None
     model.partial = False
     model.header_bytes = 0
-    weights = choose_weights(model.files)
+    weights = weights_to_read(model.files, adapters=adapters)
     kept = [f for f in model.findings if f.rule in _CONFIG_FINDINGS]
     kept = [f for f in kept if f.path.partition(": ")[0] != weights.index_file]
     model.findings = [*kept, *weights.other_weights]
@@ -256,7 +264,7 @@ def _send_first_requests(reference: Reference, headers: bool, refresh: bool) -> 
 # Caches
 
 
-def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
+def _from_header_cache(reference: Reference, offline: bool, adapters: bool) -> RawModel | None:
     """Read from llmarch's cache if the commit is known without a request, else return None.
 
     It is known if the revision is a full hash, or offline as the commit of the last look-up.
@@ -278,7 +286,7 @@ def _from_header_cache(reference: Reference, offline: bool) -> RawModel | None:
         return None
     reading.requested_id = repo_id
     reading.any_kind = reference.any_kind
-    return raw_model(reading, reference=reference.text, revision=revision)
+    return raw_model(reading, reference=reference.text, revision=revision, adapters=adapters)
 
 
 def hf_cached_commit(reference: Reference) -> str:
@@ -296,7 +304,7 @@ def hf_cached_commit(reference: Reference) -> str:
     return commit
 
 
-def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
+def _from_hf_cache(reference: Reference, headers: bool, adapters: bool) -> RawModel:
     """Read what huggingface_hub has downloaded. Raises NotCached if that is nothing."""
     from ...architecture.schema import Finding
     from .. import local
@@ -314,6 +322,7 @@ def _from_hf_cache(reference: Reference, headers: bool) -> RawModel:
         headers=headers,
         tag=reference.tag,
         any_kind=reference.any_kind,
+        adapters=adapters,
     )
     model.kind = "hub"
     model.name = repo_id.rpartition("/")[2]

@@ -22,7 +22,7 @@ from ..index import MAX_INDEX, ShardIndex, parse_index
 from ..merge import Merged, MissingFile
 from ..progress import Progress, ignore_progress
 from ..regular_files import read_regular
-from ..repo_files import WeightFiles, choose_weights, documents_to_read
+from ..repo_files import WeightFiles, documents_to_read, weights_to_read
 from ..repo_reading import RepoReading, check_documents
 from ..safetensors import Header, HeaderBudget, parse_headers_document
 from ..strict_json import MAX_CONFIG
@@ -77,11 +77,14 @@ class Download:
         requests: FirstRequests,
         headers: bool,
         progress: Progress | None,
+        *,
+        adapters: bool = False,
     ) -> None:
         self.resolver = resolver
         self.requests = requests
         self.client = requests.client
         self.headers = headers
+        self.adapters = adapters
         self.progress = progress or ignore_progress
         self.requested_id = resolver.repo_id
         self.revision = resolver.reference.revision or "main"
@@ -92,7 +95,7 @@ class Download:
         Raises NotAModel, ConfigError, HeaderError or ReadError. A shard that cannot be read makes
         the result partial.
         """
-        weights = choose_weights(pinned.files)
+        weights = weights_to_read(pinned.files, adapters=self.adapters)
         submit = self.requests.executor.submit
         names = documents_to_read(pinned.files)
         requests = {name: submit(self._document, pinned, name) for name in names}
@@ -113,7 +116,7 @@ class Download:
             texts=texts,
             any_kind=self.resolver.reference.any_kind,
         )
-        check_documents(reading)
+        check_documents(reading, adapters=self.adapters)
         if checkpoint is not None:
             reading.merged = self._read_checkpoint(checkpoint)
             index = checkpoint.index

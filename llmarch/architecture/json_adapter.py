@@ -1,0 +1,62 @@
+"""What `show --format json` writes of an adapter, as typed dictionaries."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from typing_extensions import TypedDict
+
+from .adapters import AdaptedGroup, Adapter
+from .json_show import SourceDocument
+from .schema import Finding
+
+
+class AdapterParametersDocument(TypedDict):
+    """Parameters of an adapter, in elements."""
+
+    trained: int | None
+    """Parameters that are trained, by the adapter's config and the base. Null: not known."""
+    unknown: str
+    """Why `trained` is not known. Empty where it is known."""
+    stored: int | None
+    """Elements of the stored tensors. Null: no shapes were read."""
+    copies: int
+    """Elements among the stored ones that are weights of the base."""
+    base_total: int | None
+    """Parameters of the base. Null: it was not read."""
+    status: str
+    """How far the adapter is checked:
+
+    - `computed`: from its config and the base alone
+    - `verified`: every stored tensor is one that these make, and none is missing
+    - `partial`: not all could be compared
+    - `conflict`: the adapter does not fit its config or its base
+    - `observed`: the base was not read
+    """
+
+
+class AdapterDocument(TypedDict):
+    """What `llmarch show ADAPTER --format json` writes."""
+
+    schema_version: int
+    """Version of this document."""
+    document: Literal["adapter"]
+    """What this document is."""
+    source: SourceDocument
+    """Where the adapter was read."""
+    adapter: Adapter
+    """The facts that its config states."""
+    base: SourceDocument | None
+    """Where the base was read. Null: it was not."""
+    base_reason: str
+    """Why the base was not read. Empty where it was read."""
+    parameters: AdapterParametersDocument
+    """Parameters of the adapter."""
+    modules: list[AdaptedGroup]
+    """The adapted modules."""
+    bytes: int | None
+    """Bytes of the stored tensors. Null: no shapes were read."""
+    findings: list[Finding]
+    """What is wrong or noteworthy about the adapter and its files."""
+    unread_keys: list[str]
+    """Keys of its config that nothing has read."""

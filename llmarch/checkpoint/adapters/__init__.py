@@ -1,0 +1,1 @@
+"""Adapters: what they state and store, against the modules of their base model."""

@@ -15,15 +15,15 @@ class AdapterParametersDocument(TypedDict):
     """Parameters of an adapter, in elements."""
 
     trained: int | None
-    """Parameters that are trained, by the adapter's config and the base. Null: not known."""
+    """Number of parameters that are trained, by config and base. Null: not known."""
     unknown: str
     """Why `trained` is not known. Empty where it is known."""
     stored: int | None
-    """Elements of the stored tensors. Null: no shapes were read."""
+    """Number of elements of the stored tensors. Null: no shapes were read."""
     copies: int
-    """Elements among the stored ones that are weights of the base."""
+    """Number of elements among the stored ones that are weights of the base."""
     base_total: int | None
-    """Parameters of the base. Null: it was not read."""
+    """Number of parameters of the base. Null: it was not read."""
     status: str
     """How far the adapter is checked:
 

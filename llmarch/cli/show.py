@@ -99,7 +99,10 @@ def show(
     offline: Offline = False,
     refresh: Refresh = False,
 ) -> None:
-    """Show what a model's architecture is. A PEFT adapter is shown on its base."""
+    """Show what a model's architecture is.
+
+    A PEFT adapter is shown on its base.
+    """
     found = [
         inspect_or_adapter(
             ref, base=base, offline=offline, headers=not config_only, refresh=refresh

@@ -15,12 +15,12 @@ from typing import Any, cast
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.paths import last_part, parent_path
 from ..architecture.schema import Change, Evidence
-from ..config.keys import is_inert
+from ..config.keys import WRAPPER_KEYS, is_inert
 from ..sources.raw import is_gguf_document
 from .key_trials import KeyTrials
 from .rules import is_about_facts
 
-NESTED_CONFIGS = frozenset({"text_config", "vision_config", "audio_config", "llm_config"})
+NESTED_CONFIGS = frozenset({*WRAPPER_KEYS, "vision_config", "audio_config"})
 """Keys whose values are whole configs."""
 
 KEY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")

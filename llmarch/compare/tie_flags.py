@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..architecture.schema import Change
 from ..config.blocks.tying import FACT, TIE_KEY
+from ..config.keys import WRAPPER_KEYS
 from ..errors import LlmarchError
 from .config_keys import config_value_at
 
 if TYPE_CHECKING:
     from .lock import Entry
-
-WRAPPER_KEYS = ("text_config", "llm_config")
-"""Keys under which wrappers have the config of their decoder."""
 
 
 def with_ties_of_class(changes: Iterable[Change], old: Entry, new: Entry) -> list[Change]:

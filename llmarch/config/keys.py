@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING
 from difflib import get_close_matches
 from typing import Any, NamedTuple, cast
@@ -57,6 +58,9 @@ INERT_KEYS = frozenset(
 )
 """Keys without effect on the architecture: training, generation, bookkeeping; `auto_map`
 only where it is nested (`findings.remote_code`)."""
+
+WRAPPER_KEYS = ("text_config", "llm_config", "language_config")
+"""Keys under which wrappers have the config of their decoder."""
 
 INERT_WHEN_OFF = frozenset(
     """
@@ -443,6 +447,15 @@ class ConfigKeys:
             )
         return found
 
+    @contextmanager
+    def without_findings(self) -> Generator[None]:
+        """Drop the findings about what is read in this context: no layer uses it."""
+        before = [*self.findings]
+        try:
+            yield
+        finally:
+            self.findings[:] = before
+
     def flag(self, *keys: str, default: Any = MISSING) -> Sourced:
         """Look up a boolean; null is false, where the class takes it."""
         key, value, evidence = self._find(keys, default)
@@ -467,12 +480,14 @@ class ConfigKeys:
         default: Any = MISSING,
         length: int | None = None,
         entry: type | tuple[type, ...] = object,
+        least: int = 0,
     ) -> Sourced:
         """Look up a list.
 
         length: how many entries it needs. Another number is a finding, unless it is that with MTP
         layers: further entries are cut, and the last one is taken for layers that have none.
         entry: the type of its entries.
+        least: how many entries it has at least.
         """
         key, value, evidence = self._find(keys, default)
         if value is None:
@@ -484,6 +499,8 @@ class ConfigKeys:
         wrong = [e for e in entries if not isinstance(e, entry)]
         if wrong:
             raise ConfigError(f"{name} holds {quoted(wrong[0])}, which has a wrong type")
+        if len(entries) < least:
+            raise ConfigError(f"{name} has {len(entries)} entries; llmarch needs {least}")
         if length is None:
             return Sourced(entries, evidence)
         if length and not entries:
@@ -492,9 +509,11 @@ class ConfigKeys:
         missing = length - len(entries)
         return Sourced([*entries[:length], *entries[-1:] * missing], evidence)
 
-    def sizes(self, *keys: str, default: Any = MISSING, length: int | None = None) -> Sourced:
+    def sizes(
+        self, *keys: str, default: Any = MISSING, length: int | None = None, least: int = 0
+    ) -> Sourced:
         """Look up a list of counts, each within the limits of real models; see `items`."""
-        found = self.items(*keys, default=default, length=length, entry=int)
+        found = self.items(*keys, default=default, length=length, entry=int, least=least)
         for count in found.value or ():
             if not 1 <= count <= MAX_SIZE:
                 name = f"{self.file}: {self.key(found.evidence.ref)}"

@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import random
 from collections import Counter
+from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 from helpers.paths import ROOT
@@ -115,12 +117,12 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("llama4", "text_config.rope_scaling.high_freq_factor"): NOT_REACHED,
     ("llama4", "text_config.rope_scaling.low_freq_factor"): NOT_REACHED,
     ("llama4", "text_config.rope_scaling.original_max_position_embeddings"): NOT_REACHED,
-    ("mellum", "rope_parameters.sliding_attention.rope_type"): NOT_REACHED,
     ("mistral3", "text_config.rope_parameters.beta_fast"): NOT_REACHED,
     ("mistral3", "text_config.rope_parameters.beta_slow"): NOT_REACHED,
     ("mistral3", "text_config.rope_parameters.type"): CONTRADICTION,
     ("mistral3", "text_config.sliding_window"): NOT_REACHED,
     ("nemotron_h", "time_step_min"): NOT_REACHED,
+    ("zamba2", "time_step_min"): NOT_REACHED,
     ("qwen3_5", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     ("qwen3_5_moe", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     ("laguna", "rope_parameters.full_attention.beta_fast"): NOT_REACHED,
@@ -332,7 +334,8 @@ WITHOUT_ORACLE = {
     "dots3_note",  # its defaults name layers by number, which the oracle's few layers have not
     "kimi_k25",  # DeepSeek V3's decoder; its tower takes the oracle too long
     "mimo_v2_flash",  # published in the keys of its own code, which transformers does not read
-    "internlm2",  # transformers has no class of it
+    # transformers has no class of these
+    *("baichuan", "chatglm", "deepseek_moe", "internlm2", "pangu", "phi_msft", "qwen"),
 }
 """Families whose models the oracle cannot build at small sizes, or reads by other keys."""
 
@@ -340,6 +343,71 @@ WITHOUT_ORACLE = {
 def test_pairs_of_every_kind() -> None:
     counts = Counter(pair["oracle"] for pair in fixture()["pairs"])
     assert counts["weights"] > 500 and counts["behaviour"] > 250 and counts["none"] > 1000
+
+
+WRONG_VALUES: tuple[Any, ...] = (None, True, 0, 0.0, -1, 1e308, "", "x", [], [1], {})
+
+
+def test_wrong_values_are_compared_or_refused() -> None:
+    """Of each base, five keys with a wrong value: never a traceback."""
+    for model, base in fixture()["bases"].items():
+        chance = random.Random(model)
+        for key in chance.choices(sorted(dotted_keys(base)), k=5):
+            value = chance.choice(WRONG_VALUES)
+            severity(base_entry(model), edited(base, {"key": key, "how": "set", "value": value}))
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "value"),
+    [
+        ("class:inkling_text", "logits_mup_width_multiplier", 0.0),
+        ("class:internvl", "vision_config.norm_type", ""),
+        ("google__gemma-4-E2B-it", "audio_config.subsampling_conv_channels", []),
+    ],
+)
+def test_values_that_make_no_model_are_refused(model: str, key: str, value: Any) -> None:
+    config = edited(fixture()["bases"][model], {"key": key, "how": "set", "value": value})
+    assert severity(base_entry(model), config) == REFUSED
+
+
+def dotted_keys(config: Config, prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        yield prefix + key
+        if isinstance(value, dict):
+            yield from dotted_keys(cast("Config", value), f"{prefix}{key}.")
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("class:mellum", "rope_parameters.sliding_attention.rope_type"),
+        ("class:zaya", "rope_parameters.hybrid_sliding.rope_type"),
+        ("class:cohere_compass_text", "rope_parameters.sliding_attention.rope_type"),
+        ("spec:granite-4.0-h-small", "rope_theta"),
+    ],
+)
+def test_null_for_what_no_layer_uses_is_no_change(model: str, key: str) -> None:
+    base = fixture()["bases"][model]
+    config = edited(base, {"key": key, "how": "set", "value": None})
+    assert severity(base_entry(model), config) == "none"
+
+
+def test_the_pattern_beside_a_list_of_layers_has_no_effect() -> None:
+    """Gemma 3 files keep both; without the list the class reads the key without underscore."""
+    config = copy.deepcopy(llmarch.load("gemma3-27b").raw.config)
+    assert config is not None
+    text = config["text_config"]
+    old = entry(config)
+    assert severity(old, edited(config, pattern_of_gemma("sliding_window_pattern"))) == "none"
+    del text["layer_types"]
+    assert severity(old, config) == "none"
+    assert severity(old, edited(config, pattern_of_gemma("sliding_window_pattern"))) == "behaviour"
+    told = find_differences(old, entry(edited(config, pattern_of_gemma("_sliding_window_pattern"))))
+    assert [c.rule for c in told] == ["config-contradiction"]
+
+
+def pattern_of_gemma(key: str) -> dict[str, Any]:
+    return {"key": f"text_config.{key}", "how": "set", "value": 4}
 
 
 def test_the_top_k_that_shapes_a_table_is_weights() -> None:

@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ...architecture.schema import Quantization
+from ...config.keys import WRAPPER_KEYS
 from ...config.quantization import read_declaration
 from ...config.quantization_keys import find_quantization_keys
 from ...config.vocabulary import ConfigKeys, build
 from ...errors import ConfigError
 from .recognised import ConfigHeads
 
-_TEXT_KEYS = ("text_config", "llm_config", "language_config")
 _MAX_SIZE = 10**7
 """A larger number of heads or dimensions is not a size."""
 
 
 def text_config(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the part of a config that describes the language model."""
-    for key in _TEXT_KEYS:
+    for key in WRAPPER_KEYS:
         if isinstance(config.get(key), dict):
             return cast("dict[str, Any]", config[key])
     return config

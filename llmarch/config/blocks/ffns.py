@@ -165,7 +165,7 @@ def read_used_blocks(
     """Read the blocks that layers use, by name.
 
     The keys of the other blocks (of experts, where every layer is dense) are marked as read:
-    they have no effect, and errors in them do not matter.
+    they have no effect, and neither errors in them nor findings about them matter.
     """
     blocks: dict[str, Draft] = {}
     wanted = set(names)
@@ -173,6 +173,6 @@ def read_used_blocks(
         if name in wanted:
             blocks[name] = read(c)
         else:
-            with suppress(ConfigError):
+            with suppress(ConfigError), c.without_findings():
                 read(c)
     return blocks

@@ -20,7 +20,12 @@ from ..findings import (
 from ..keys import ConfigKeys
 
 OBEY_FREQUENCY = frozenset({"axk1", "axk2", "dots3_note"})
-"""model_types whose classes in transformers 5.23.0 obey `moe_layer_freq`."""
+"""model_types whose classes in transformers 5.23.0 obey `moe_layer_freq`.
+
+vLLM obeys it for all (commit 002d6073, models/deepseek_v2.py DeepseekV2DecoderLayer and
+models/kimi_linear.py KimiDecoderLayer: `layer_idx % moe_layer_freq == 0`), and so does SGLang
+(models/deepseek_v2.py).
+"""
 
 SLIDING = {"sliding_attention": "sliding", "full_attention": "full"}
 HYBRID = {"linear_attention": "linear", "full_attention": "full"}

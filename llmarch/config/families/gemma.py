@@ -73,9 +73,7 @@ def _gemma2(c: ConfigKeys) -> Draft:
 
 def _gemma3(c: ConfigKeys) -> Draft:
     """Read Gemma 3, with QK-norm and a RoPE base for each kind of layer."""
-    every = c.size("sliding_window_pattern", "_sliding_window_pattern").value
-    reason = f"full on every {every}th layer, the others slide"
-    layers = blocks.sliding_layers(c, lambda i: (i + 1) % every != 0, reason)
+    layers = _gemma3_layers(c)
     c.ignore("attn_logit_softcapping")  # the attention class stores it and never passes it on
     dim = blocks.read_head_dim(c)
     rotary = blocks.rotary_dim(c, dim)
@@ -94,6 +92,17 @@ def _gemma3(c: ConfigKeys) -> Draft:
     )
     full = blocks.attention(c, rope=blocks.rope(c, rotary, layer_type="full_attention"), **common)
     return _sandwiched(c, {"sliding": sliding, "full": full}, layers)
+
+
+def _gemma3_layers(c: ConfigKeys) -> Sourced:
+    """Read which layers slide: by layer_types, else all but each `sliding_window_pattern`-th."""
+    every = c.size("sliding_window_pattern").value
+    if c.has("layer_types"):
+        c.ignore("_sliding_window_pattern")
+    else:
+        c.expect("_sliding_window_pattern", every)  # the class sets it from the other key
+    reason = f"full on every {every}th layer, the others slide"
+    return blocks.sliding_layers(c, lambda i: (i + 1) % every != 0, reason)
 
 
 def _scale(c: ConfigKeys) -> Sourced:

@@ -265,7 +265,7 @@ def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.size("conf_reduction_factor")
     c.ignore("conf_reduction_factor")
     hidden = v.size("hidden_size")
-    channels = v.sizes("sscp_conv_channel_size")
+    channels = v.sizes("sscp_conv_channel_size", least=1)
     features = channels.value[-1] * (v.size("input_feat_size").value // 4)
     formula = "the last of sscp_conv_channel_size * input_feat_size / 4"
     left = v.size("conf_attention_context_left").value - 1

@@ -238,7 +238,7 @@ def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
     v.describe_only("residual_weight", 0.5, "behaviour")
     hidden = v.size("hidden_size")
-    channels = v.items("subsampling_conv_channels", entry=int)
+    channels = v.items("subsampling_conv_channels", entry=int, least=1)
     outputs = v.size("output_proj_dims")
     features = channels.value[-1] * 32  # 128 mel bins, halved twice
     formula = "the last of subsampling_conv_channels * 128 mel bins / 4"

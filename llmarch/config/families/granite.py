@@ -98,8 +98,12 @@ def _attention(c: ConfigKeys) -> Draft:
 def _attention_without_positions(c: ConfigKeys) -> Draft:
     """Read Granite 4's attention, which has RoPE only if position_embedding_type says so."""
     positions = c.word("position_embedding_type", default=None)
-    full = _attention(c)
-    return full if positions.value == "rope" else full.replace(rope=same_evidence(None, positions))
+    if positions.value == "rope":
+        return _attention(c)
+    if not c.has("rope_theta"):  # null is checked by nobody, unlike the scaling
+        c.ignore("rope_theta")
+        c = c.with_data({key: value for key, value in c.data.items() if key != "rope_theta"})
+    return _attention(c).replace(rope=same_evidence(None, positions))
 
 
 def _mamba2(c: ConfigKeys) -> Draft:

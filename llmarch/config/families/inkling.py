@@ -23,7 +23,7 @@ def read(c: ConfigKeys) -> Draft:
     layers = _attention_layers(c)
     first = c.size("dense_mlp_idx", default=0, least=0)
     ffns = blocks.moe_layers(c, lambda i: i >= first.value, first)
-    divisor = c.number("logits_mup_width_multiplier", "embedding_multiplier")
+    divisor = c.positive("logits_mup_width_multiplier", "embedding_multiplier")
     norm = blocks.rms_norm(c)
     return blocks.decoder(
         c,

@@ -10,12 +10,15 @@ from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import FactError
+from ...errors import ConfigError, FactError
 from .. import blocks
 from ..blocks import vision
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
+from ..findings import quoted
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_in_language_model, read_wrapper
+
+_NORM_KINDS = {"layer_norm": "layernorm", "rms_norm": "rmsnorm"}
 
 
 def read(c: ConfigKeys) -> Draft:
@@ -35,7 +38,7 @@ def _intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     width = text["hidden_size"]
     merge = derived(int(1 / c.positive("downsample_ratio").value), "1 / downsample_ratio")
     joined = derived(hidden.value * merge.value**2, "vision hidden_size / downsample_ratio^2")
-    norm_kind = {"layer_norm": "layernorm", "rms_norm": "rmsnorm"}[v.word("norm_type").value]
+    norm_kind = _norm_kind(v)
     norm = draft(s.Norm, kind=norm_kind, eps=v.number("layer_norm_eps"))
     pooled = v.flag("use_mean_pooling")
     image, patch = _side(v, "image_size"), _side(v, "patch_size")
@@ -78,6 +81,15 @@ def _intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     )
 
 
+def _norm_kind(v: ConfigKeys) -> str:
+    """Read the kind of norms. Raises ConfigError for a word that the class does not know."""
+    word = v.word("norm_type").value
+    if word not in _NORM_KINDS:
+        name = f"{v.file}: {v.key('norm_type')}"
+        raise ConfigError(f"{name} is {quoted(word)}, not one of {', '.join(_NORM_KINDS)}")
+    return _NORM_KINDS[word]
+
+
 def _side(v: ConfigKeys, key: str) -> Sourced:
     """Read the side of a square, which may be given as height and width.
 
@@ -86,7 +98,7 @@ def _side(v: ConfigKeys, key: str) -> Sourced:
     given: Any = v.value(key).value
     if not isinstance(given, (list, tuple)):
         return v.size(key)
-    sides = v.items(key, entry=int)
+    sides = v.items(key, entry=int, least=1)
     if len(set(sides.value)) != 1:
         raise FactError(f"{v.key(key)} is not a square")
     return same_evidence(sides.value[0], sides)

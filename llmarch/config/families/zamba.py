@@ -20,7 +20,10 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    c.ignore("time_step_min", "time_step_max", "time_step_floor", "use_mamba_kernels")
+    c.ignore("time_step_max", "time_step_floor", "use_mamba_kernels")
+    if c.model_type == "zamba2":
+        c.describe_only("time_step_min", 0.001, "behaviour")  # the least step
+    c.ignore("time_step_min")
     c.ignore("num_logits_to_keep", "hybrid_layer_ids", "use_mem_eff_path", "chunk_size")
     c.ignore("kv_channels", "num_query_groups", "mamba_headdim", "use_associative_scan")
     layers = _layers(c)

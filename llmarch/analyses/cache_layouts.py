@@ -61,12 +61,12 @@ def attention_cache_parts(
     """Yield keys and values of the tokens that a query can see, and the keys of a block index.
 
     T * n_kv * (d_k + d_v) elements (vllm: v1/kv_cache_interface.py AttentionSpec; transformers:
-    cache_utils.py). A layer that reads another layer's keys and values keeps none; sinks are
-    weights.
+    cache_utils.py). A layer that reads another layer's keys and values keeps none, unless the
+    engine allocates for every layer; sinks are weights.
     """
-    if mixer.kv_from is not None:
-        return
     engine = engine_of(convention.engine)
+    if mixer.kv_from is not None and not engine.keeps_shared_layers:
+        return
     dtype = convention.dtype
     kv_heads = engine.kv_heads(a, mixer)
     values = convention.values_dtype

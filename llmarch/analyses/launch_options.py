@@ -273,7 +273,7 @@ def _read_drafting(read: _Values) -> Drafting:
 
     vLLM (vllm/config/speculative.py): `--speculative-config JSON` or `--spec-method`. SGLang
     (sglang/srt/arg_groups/speculative_hook.py): NEXTN, or EAGLE without a model, is the model's own
-    modules.
+    modules. llama.cpp (common/speculative.cpp): a list of types, draft-mtp among them.
     """
     config: dict[str, Any] = {}
     if "speculative" in read:
@@ -284,8 +284,9 @@ def _read_drafting(read: _Values) -> Drafting:
         return Drafting()
     tokens = config.get("num_speculative_tokens")
     if not isinstance(tokens, int):
-        tokens = read.number("draft_tokens") or 1
-    names_own = method.endswith("mtp") or method in ("nextn", "eagle")
+        tokens = read.number("draft_tokens") or read.engine.draft_tokens
+    methods = method.split(",")
+    names_own = any(name.endswith("mtp") or name in ("nextn", "eagle") for name in methods)
     return Drafting(tokens, own_modules=names_own and not model, model=model)
 
 

@@ -33,6 +33,7 @@ from .engines.pools import (
     Pool,
     PoolGroup,
     PoolRequest,
+    ShareRequest,
     find_most,
 )
 from .parameters import count_drafter, count_mtp, count_parameters
@@ -444,6 +445,15 @@ def least_share(read: MemoryShare, others: Sequence[MemoryShare]) -> MemoryShare
     return least
 
 
+def rolled_back_tokens(request: Request) -> int:
+    """Return the drafted tokens that states may be rolled back by; none of a whole draft model."""
+    drafter = request.drafter
+    is_head = drafter is not None and drafter.weights is None
+    if request.speculative or is_head:
+        return request.options.draft_tokens
+    return 0
+
+
 WeightCount = Callable[[Engine, Request, Weights], int]
 """A count of bytes of weights under a request."""
 
@@ -598,6 +608,7 @@ class Planner:
                     max_sequences=sequences,
                     decode_context=parallel.decode_context,
                     stages=stages,
+                    rolled_back=rolled_back_tokens(request),
                 )
             )
             self._pools[key] = pool
@@ -917,14 +928,31 @@ class Planner:
         request = replace(request, options=options)
         utilization = request.utilization
         if utilization is None:
-            ranks = request.parallel.tensor * request.parallel.pipeline
-            utilization = engine.share(request.gpu, options, ranks)
+            utilization = engine.share(self._share_request(request))
         allowances = [
             self._allowance(engine, request, stage, size, matrix)
             for stage, size in enumerate(stage_weights)
         ]
         rooms = self._rooms(engine, request, utilization, stage_weights, allowances)
         return MemoryShare(version, utilization, allowances, rooms)
+
+    def _share_request(self, request: Request) -> ShareRequest:
+        """Return what an engine's default share depends on."""
+        parallel = request.parallel
+        groups = 1
+        if parallel.expert > 1:
+            groups = parallel.replicas
+        return ShareRequest(
+            architecture=self.architecture,
+            gpu=request.gpu,
+            options=request.options,
+            ranks=parallel.tensor * groups,
+            stages=parallel.pipeline,
+            groups=groups,
+            has_decode_context=parallel.decode_context > 1,
+            text_only=request.text_only,
+            eager=request.reserve.graphs == 0,
+        )
 
     def _fullest_stage(
         self,

@@ -249,6 +249,18 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
     ),
     ("vllm serve x --dtype float32", lambda o: o.weights == "fp32"),
     ("vllm serve x --max-num-seqs 1k", lambda o: o.engine_options.max_sequences == 1000),
+    (
+        "llama-server -m x.gguf --spec-type draft-mtp,ngram-mod -np 1",
+        lambda o: (o.speculative, o.engine_options.draft_tokens) == (True, 3),
+    ),
+    (
+        "llama-server -m x.gguf --spec-type draft-mtp --spec-draft-n-max 6",
+        lambda o: o.engine_options.draft_tokens == 6,
+    ),
+    (
+        "llama-server -m x.gguf --spec-type ngram-mod",
+        lambda o: not o.speculative,
+    ),
     ("sglang serve --model x --tp 4 --dp 2", lambda o: (o.tensor, o.data, o.gpus) == (4, 2, 8)),
     (
         "sglang serve --model x --tp 8 --dp 2 --enable-dp-attention",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Launch,
         Pool,
         PoolRequest,
+        ShareRequest,
     )
 
 
@@ -104,6 +105,10 @@ class Engine:
     """Whether its rules are known of other versions as well."""
     other_versions: tuple[str, ...] = ()
     """The last versions that kept other memory beside weights and cache, the oldest first."""
+    keeps_shared_layers: bool = False
+    """Whether layers that read another layer's keys and values have room for their own as well."""
+    draft_tokens: int = 1
+    """Tokens that MTP modules draft in a step, unless a command line says another number."""
     casts_float32: bool = False
     """Whether weights in 32 bits are loaded in 16, unless 32 are asked for."""
     divides_experts_across_groups: bool = False
@@ -301,7 +306,7 @@ class Engine:
         """Return options with the defaults that depend on the version, model and context."""
         return options
 
-    def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
+    def share(self, request: ShareRequest) -> float:
         """Return the share of a GPU that is filled, unless the user says another."""
         return self.utilization
 

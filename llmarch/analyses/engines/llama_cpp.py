@@ -71,6 +71,21 @@ FULL_SIZE_TYPES = frozenset(("mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3"
 (src/llama-model.cpp: hparams.swa_type stays NONE)."""
 
 
+ROLLBACK_TYPES = frozenset(
+    (
+        "deepseek_v4",
+        "lfm2",
+        "lfm2_moe",
+        "lfm2_vl",
+        "nemotron_h",
+        "qwen3_5",
+        "qwen3_5_moe",
+        "qwen3_5_moe_text",
+        "qwen3_5_text",
+    )
+)
+"""Models that keep a state more for each token that MTP modules or a head draft
+(src/llama-arch.cpp llm_arch_supports_rs_rollback, common/common.h need_n_rs_seq)."""
 FILES_WITH_MTP = frozenset(
     (
         "cohere2_moe",
@@ -159,8 +174,14 @@ class CellPool(Pool):
         return held * part.entry_bytes
 
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
-        """Return the bytes of states: a row for each slot."""
-        return super().state_bytes(tokens, sequences * self._slots, stage)
+        """Return the bytes of states: a row for each slot and drafted token.
+
+        src/llama-memory-recurrent.cpp, src/llama-kv-cache-dsv4.cpp: 1 + n_rs_seq.
+        """
+        rows = 1
+        if self.request.architecture.model_type in ROLLBACK_TYPES:
+            rows += self.request.rolled_back
+        return super().state_bytes(tokens, sequences * self._slots * rows, stage)
 
 
 def split_ends(split: Sequence[float], gpus: int) -> list[Fraction]:
@@ -211,6 +232,7 @@ class LlamaCpp(Engine):
     has_ranks = False
     takes_all_gpus = True
     has_slots = True
+    draft_tokens = 3
     splits_cache_dtype = True
     weight_formats = (
         *SIXTEEN_BITS,
@@ -329,6 +351,8 @@ class LlamaCpp(Engine):
         "--tensor-split": "split",
         "-sm": "split_mode",
         "--split-mode": "split_mode",
+        "--spec-type": "draft_method",
+        "--spec-draft-n-max": "draft_tokens",
     }
 
     def launch(self, server: Launch) -> list[str]:

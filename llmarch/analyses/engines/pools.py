@@ -78,6 +78,9 @@ class PoolRequest(Frozen):
     """Ranks that divide the tokens of a sequence among them."""
     stages: tuple[range, ...] = ()
     """Layers of each pipeline stage; empty without pipeline parallelism."""
+    rolled_back: int = 0
+    """Drafted tokens that a recurrent state may be rolled back by: those of MTP modules or a
+    head, which run beside the model's own states."""
 
 
 @frozen
@@ -96,6 +99,27 @@ class GPUTraits(Frozen):
     def kinds(self) -> list[str]:
         """Return the names of the kinds."""
         return self.name.strip("()").split(" + ")
+
+
+@frozen
+class ShareRequest(Frozen):
+    """What an engine's default share of a GPU depends on."""
+
+    architecture: Architecture
+    gpu: GPUTraits
+    options: EngineOptions
+    ranks: int = 1
+    """Ranks of a stage, those of all groups that share experts."""
+    stages: int = 1
+    """Pipeline stages."""
+    groups: int = 1
+    """Groups with sequences of their own that share experts (attention-DP)."""
+    has_decode_context: bool = False
+    """Whether ranks divide the tokens of a sequence."""
+    text_only: bool = False
+    """Whether encoders are left out."""
+    eager: bool = False
+    """Whether no graphs are captured."""
 
 
 @frozen

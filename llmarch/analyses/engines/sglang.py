@@ -26,7 +26,6 @@ from ..cache_parts import FIXED_ROLES, CachePart, Convention
 from .base import FLOAT_FORMATS, Engine, attention_span, configured_state_dtype, has_windows
 from .estimates import estimate_activations, graphs_part, process_parts
 from .pools import (
-    GIB,
     AllowancePart,
     AllowanceRequest,
     Capacity,
@@ -36,7 +35,15 @@ from .pools import (
     Pool,
     PoolGroup,
     PoolRequest,
+    ShareRequest,
     find_most,
+)
+from .sglang_share import (
+    IMAGE_CACHE,
+    default_chunk,
+    default_share,
+    largest_decoded_batch,
+    takes_images,
 )
 
 SHARE = Fraction(4, 5)
@@ -63,7 +70,6 @@ SPARE_SLOTS = 1
 """Slots beside those that max_mamba_cache_size names (srt/mem_cache/memory_pool.py)."""
 UNCHECKED_COLUMNS = ("mimo_v2_flash", "mimo_v2")
 """Models whose queries, keys and values may end within a block of FP8."""
-MIB = 2**20
 
 
 class StageMemory(NamedTuple):
@@ -223,6 +229,7 @@ class SGLang(Engine):
     )
     utilization_meaning = "weights and pools"
     casts_float32 = True
+    keeps_shared_layers = True
     has_stages = True
     offloads_weights = True
     has_sparse_layouts = True
@@ -381,58 +388,32 @@ class SGLang(Engine):
         """
         return a.model_type not in UNCHECKED_COLUMNS
 
-    def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
-        """Return mem_fraction_static as SGLang chooses it (sglang: memory_hook.py).
-
-        The GPU without 512 MiB, 1.5 MiB a token of a chunk, 128 MiB a rank, 2 MiB a sequence of
-        the largest graph and 8 MiB a graph of a chunk; at least 10 GiB from 60 GiB on.
-        """
-        if gpu.memory_bytes is None:
+    def share(self, request: ShareRequest) -> float:
+        """Return mem_fraction_static as SGLang chooses it (`sglang_share.py`)."""
+        if request.gpu.memory_bytes is None:
             return self.utilization
-        chunk = self.batched_tokens(gpu, options)
-        batch = self.max_sequences(gpu, options)
-        if ranks >= 4:
-            batch = max(batch, 160)
-        reserved = 512 * MIB + 3 * max(chunk, 2048) * MIB // 2
-        reserved += ranks * 128 * MIB + 2 * batch * MIB
-        if gpu.memory_bytes > 60 * GIB:
-            reserved = max(reserved, 10 * GIB)
-        return round((gpu.memory_bytes - reserved) / gpu.memory_bytes, 3)
+        return default_share(request)
 
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return chunked_prefill_size by the GPU's memory: 2,048 to 16,384."""
-        if options.batched_tokens:
-            return options.batched_tokens
-        memory = gpu.memory_bytes
-        if memory is None:
-            return 4096
-        for limit, tokens in ((20, 2048), (60, 4096), (160, 8192)):
-            if memory < limit * GIB:
-                return tokens
-        return 16384
+        return options.batched_tokens or default_chunk(gpu)
 
     def max_sequences(self, gpu: GPUTraits, options: EngineOptions) -> int:
-        """Return the largest batch of a captured graph by the GPU's memory: 8 to 512."""
-        if options.max_sequences:
-            return options.max_sequences
-        memory = gpu.memory_bytes
-        if memory is None:
-            return 160
-        for limit, sequences in ((20, 8), (35, 48), (60, 32), (160, 256)):
-            if memory < limit * GIB:
-                return sequences
-        return 512
+        """Return the largest batch of a captured graph of one rank: 8 to 512."""
+        return largest_decoded_batch(gpu, options, 1)
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return activations, graphs and libraries, which are outside mem_fraction_static.
 
-        Of the share, only what the driver and libraries keep before the weights is lost.
+        Of the share, only what the driver and libraries keep before the weights is lost, and the
+        cache of encoded images.
         """
-        outside = [estimate_activations(request), graphs_part(request, request.max_sequences)]
-        return [
-            *(replace(part, inside=False) for part in outside),
-            *process_parts(request),
-        ]
+        largest = largest_decoded_batch(request.gpu, request.options, request.ranks)
+        outside = [estimate_activations(request), graphs_part(request, largest)]
+        parts = [replace(part, inside=False) for part in outside]
+        if takes_images(request.architecture, request.text_only):
+            parts.append(AllowancePart("images", IMAGE_CACHE, "the cache of encoded images"))
+        return [*parts, *process_parts(request)]
 
     def pool(self, request: PoolRequest) -> Pool:
         """Return the pools of a rank's cache."""

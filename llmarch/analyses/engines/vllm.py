@@ -54,6 +54,7 @@ from .pools import (
     Pool,
     PoolGroup,
     PoolRequest,
+    ShareRequest,
 )
 from .vllm_pools import (
     LayerSpec,
@@ -663,9 +664,9 @@ class VLLM(Engine):
             options = replace(options, batched_tokens=max(context, 2048))
         return options
 
-    def share(self, gpu: GPUTraits, options: EngineOptions, ranks: int) -> float:
+    def share(self, request: ShareRequest) -> float:
         """Return gpu_memory_utilization: 0.92, up to 0.19 0.9."""
-        return version_rules(options.version).utilization
+        return version_rules(request.options.version).utilization
 
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return max_num_batched_tokens of a server, by the GPU's memory.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,10 +19,13 @@ from helpers.architectures import (
 )
 from helpers.paths import SPECS
 
+import llmarch
 from llmarch.analyses.cache import list_layer_parts
 from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.engines import ENGINES, engine_of
+from llmarch.analyses.engines.llama_cpp import CellPool
 from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, Pool, PoolRequest
+from llmarch.analyses.memory import Planner, Request
 from llmarch.analyses.weight_formats import Weights
 from llmarch.architecture.schema import Architecture, BlockIndex, Mixer, Quantization
 from llmarch.errors import ImpossiblePlan
@@ -161,3 +165,23 @@ def test_checkpoints_that_the_converter_does_not_read_are_refused(method: str) -
     stored = Weights("as-stored", {"mlp": 4.5}, 16, "as the headers say")
     with pytest.raises(ImpossiblePlan, match=f"reads no checkpoints of {method}"):
         ENGINES["llama.cpp"].convert_weights(Quantization(method=method), stored)
+
+
+@pytest.mark.parametrize("name", ["qwen3.5-9b", "qwen3.6-35b-a3b", "nemotron-3-nano", "lfm2-1.2b"])
+def test_a_drafted_token_keeps_a_state_more(name: str) -> None:
+    """Where the model can be rolled back, and MTP modules or a head draft."""
+    planner = Planner(llmarch.load(name).architecture)
+    convention = Convention("llama.cpp", "fp16")
+
+    def state_bytes(**request: Any) -> int:
+        asked = Request(context=4096, **request)
+        return planner.pool(asked, convention).state_bytes(4096)
+
+    one = state_bytes()
+    drafted = EngineOptions(draft_tokens=3)
+    assert state_bytes(options=drafted) == one, "n-grams, or a model of its own, draft"
+    rolled = planner.pool(Request(context=4096, options=drafted), convention)
+    request = replace(rolled.request, rolled_back=3)
+    assert CellPool(request).state_bytes(4096) == 4 * one
+    other = replace(request.architecture, model_type="mamba2")
+    assert CellPool(replace(request, architecture=other)).state_bytes(4096) == one

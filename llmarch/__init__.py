@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from .architecture.json_scan import ScanRowDocument
     from .architecture.schema import Architecture, Change
     from .checkpoint.adapters.reading import AdapterReading
     from .checkpoint.reading import Observation, Reading
@@ -34,6 +35,7 @@ __all__ = [
     "inspect",
     "load",
     "load_adapter",
+    "scan",
 ]
 
 
@@ -240,6 +242,34 @@ def check(
     policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
     references = [] if reference is None else [reference]
     return run_check(references, against, lock, CheckOptions(policy, headers), read).report
+
+
+def scan(
+    references: Iterable[str] | str,
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+    threads: int = 16,
+) -> list[ScanRowDocument]:
+    """Return a row for each model, in the order of the references.
+
+    The row of a model depends on nothing but the model, so that parts of a list can be scanned
+    anywhere: docs/scan.md maps this function under Dask and Ray. A model that cannot be read is a
+    row whose `status` is `error`; nothing is raised for it.
+
+    Args:
+        references: what names the models, as for `load`; a text is one of them.
+        offline, headers, refresh: see `load`.
+        threads: models on the Hub that are read at once, over at most 32 connections together.
+    """
+    from functools import partial
+
+    from .scanning.run import ScanWorkers, scan_rows
+
+    read = partial(inspect, offline=offline, headers=headers, refresh=refresh, config_suffices=True)
+    named = [references] if isinstance(references, str) else references
+    return list(scan_rows(named, read, headers=headers, workers=ScanWorkers(threads)))
 
 
 def _read_raw(

@@ -64,6 +64,7 @@ ROOMS = (
     "sources",
     "compare",
     "views",
+    "scanning",  # rows of many models
     "layout",
     "renderers",
     "cli",

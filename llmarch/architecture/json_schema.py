@@ -28,6 +28,7 @@ from .json_memory import (
     RefusalDocument,
     ScenarioDocument,
 )
+from .json_scan import DuplicateGroupDocument, DuplicatesDocument, ScanRowDocument
 from .json_show import ShowDocument
 from .json_tables import (
     CacheInfoDocument,
@@ -71,6 +72,8 @@ DOCUMENTS: dict[str, type[Any]] = {
     "rules": RulesDocument,
     "gpus": GPUsDocument,
     "cache": CacheInfoDocument,
+    "scan_row": ScanRowDocument,
+    "duplicates": DuplicatesDocument,
 }
 """Each document that `--format json` writes, by its field `document`."""
 LINES: dict[str, Any] = {
@@ -83,6 +86,7 @@ LINES: dict[str, Any] = {
     "memory.scenarios": ScenarioDocument,
     "memory.models": PlanDocument,
     "log.commits": CommitDocument,
+    "duplicates.groups": DuplicateGroupDocument,
 }
 """What the lines of `--format ndjson` are, by their field `line_of`. A line without this field is a
 document."""

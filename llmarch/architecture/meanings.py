@@ -30,6 +30,7 @@ MODULES = (
     "json_brief",
     "json_tables",
     "json_adapter",
+    "json_scan",
     "json_compare",
     "json_memory",
 )

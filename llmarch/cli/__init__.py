@@ -59,6 +59,9 @@ COMMANDS = {
     "check": "Check models against their lock entries or another model.",
     "lock": "Pin models in a lock file, for `check` to compare with later.",
     "log": "List the commits of a repository that changed the architecture, and what each changed.",
+    "scan": "Read many models and write a row for each: facts, counts, findings, fingerprint.",
+    "duplicates": "Group models by their architecture: those with the same facts, whatever their "
+    "names.",
     "list": "List the bundled models with their main facts.",
     "like": "Show the bundled models whose design is nearest to a model's, and how they differ.",
     "explain": "Explain a term, fact, rule or line: what it is, why, who has it and who had it "

@@ -496,15 +496,17 @@ def json_lines(document: Any) -> str:
     A document that has rows (the models of `list`, the commits of `log`) is a line for each of
     them, which says what it is a row of; others are one line, and a list of documents one each.
     """
-    lines: list[str] = []
-    for line in _line_objects(document):
-        try:
-            text = _COMPACT(line)
-        except ValueError:
-            finite = _finite(line)
-            text = _COMPACT(finite)
-        lines.append(_COMMANDS.sub(_escaped, text))
-    return "\n".join(lines)
+    return "\n".join(map(json_line, _line_objects(document)))
+
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON on one line; null stands for numbers that are not finite."""
+    try:
+        text = _COMPACT(value)
+    except ValueError:
+        finite = _finite(value)
+        text = _COMPACT(finite)
+    return _COMMANDS.sub(_escaped, text)
 
 
 _COMPACT = partial(json.dumps, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

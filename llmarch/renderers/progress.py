@@ -1,9 +1,21 @@
-"""A progress bar on stderr for slow reads."""
+"""Progress on stderr for slow reads: a bar in a terminal, and lines in a log."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from ..views import numbers
+from .output import write_text
+
+if TYPE_CHECKING:
+    from ..scanning.speed import ScanSpeed
+
+LINE_SECONDS = 30.0
+"""Seconds between two lines of progress where stderr is not a terminal."""
 
 
 @contextmanager
@@ -35,3 +47,38 @@ def bar(*, at_once: bool = True) -> Generator[Callable[[int, int, str], None]]:
         yield update
     finally:
         progress.stop()
+
+
+@contextmanager
+def scan_progress(speed: ScanSpeed) -> Generator[Callable[[int], None]]:
+    """Show how far a scan is, its rate and the time left; yield update(errors).
+
+    A bar in a terminal, elsewhere a line now and then.
+    """
+    if sys.stderr.isatty():
+        with bar(at_once=False) as report:
+            yield lambda errors: report(speed.done, speed.total, scan_words(speed, errors))
+        return
+    written = monotonic()
+
+    def write(errors: int) -> None:
+        nonlocal written
+        if monotonic() - written >= LINE_SECONDS:
+            written = monotonic()
+            done = f"{speed.done:,} of {speed.total:,} models"
+            write_text(f"{done} · {scan_words(speed, errors)}", error=True)
+
+    yield write
+
+
+def scan_words(speed: ScanSpeed, errors: int) -> str:
+    """Return rate, time left and errors: `312 a second · 28 s left · 3 errors`."""
+    words: list[str] = []
+    rate, left = speed.rate, speed.seconds_left
+    if rate is not None:
+        words.append(f"{rate:,.0f} a second" if rate >= 10 else f"{rate:.1f} a second")
+    if left is not None:
+        words.append(f"{numbers.duration(left)} left")
+    if errors:
+        words.append(numbers.plural(errors, "error"))
+    return " · ".join(words) or "reading"

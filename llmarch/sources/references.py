@@ -97,7 +97,7 @@ def parse_reference(text: str) -> Reference:
     tagged = _parse_tagged(text)
     if tagged is not None:
         return tagged
-    if _is_path(text):
+    if is_path(text):
         return _parse_path(text)
     if text.lower() in bundled_models():
         return Reference(text, "spec", alias=text.lower())
@@ -131,7 +131,7 @@ def _parse_tagged(text: str) -> Reference | None:
         return None
     base, tag = match["base"], match["tag"]
     folder = Path(base)
-    if _is_path(base):
+    if is_path(base):
         reference = _parse_path(base)
         if reference.kind != "folder":
             return None
@@ -148,7 +148,8 @@ def _parse_tagged(text: str) -> Reference | None:
 # Paths
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Return whether a text can only be a path, whatever the current folder contains."""
     if text in (".", "..", "~") or text.startswith(("./", "../", "/", "~", ".\\", "..\\")):
         return True
     suffix = os.path.splitext(text)[1].lower()

@@ -14,7 +14,14 @@ from helpers.checkpoint_fixtures import NAMES, load, table_of, tensors_of
 from helpers.paths import ROOT
 
 import llmarch
-from llmarch.architecture import json_adapter, json_compare, json_memory, json_show, schema
+from llmarch.architecture import (
+    json_adapter,
+    json_compare,
+    json_memory,
+    json_scan,
+    json_show,
+    schema,
+)
 from llmarch.architecture.frozen import Frozen
 from llmarch.architecture.meanings import PathMeanings, class_meanings, unwrap
 from llmarch.checkpoint.inference.model import infer_model
@@ -28,7 +35,7 @@ RECORDS = [
 ]
 DOCUMENTS = [
     value
-    for module in (json_adapter, json_compare, json_memory, json_show)
+    for module in (json_adapter, json_compare, json_memory, json_scan, json_show)
     for name, value in vars(module).items()
     if name.endswith("Document")
 ]

@@ -25,6 +25,7 @@ ORDER = (
     "adapters",
     "json_show",
     "json_adapter",
+    "json_scan",
     "json_compare",
     "json_memory",
     "json_schema",

@@ -64,6 +64,8 @@ INVOCATIONS: dict[str, tuple[str, ...]] = {
     "rules": ("rules",),
     "gpus": ("gpus",),
     "cache info": ("cache info",),
+    "scan": ("scan qwen3-8b", "scan ./nothing", "scan ./unknown"),
+    "duplicates": ("duplicates ./model qwen3-0.6b ./unknown",),
 }
 """Calls of each command that takes `--format json`."""
 

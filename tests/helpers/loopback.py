@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote
+from urllib.parse import parse_qs, unquote, urlencode
 
 from helpers.checkpoints import Sparse
 
@@ -69,6 +69,8 @@ class Hub:
     """Whether files are sent whole, whatever range is requested."""
     commits_a_page: int = 3
     """Commits in one answer of the list of commits."""
+    models_a_page: int = 2
+    """Repositories in one answer of the list of models."""
     commit_of_file: str | None = None
     """The commit that files name, if not the right one."""
     blobs: bool = True
@@ -239,6 +241,8 @@ class Handler(BaseHTTPRequestHandler):
     def route(self, path: str, reset: bool, short: bool) -> None:
         """Answer as the Hub does."""
         hub = self.hub
+        if path == "/api/models":
+            return self.send_models()
         cdn = re.fullmatch(r"/__cdn__/([^/]+/[^/]+)/([0-9a-f]{40})/(.+)", path)
         if cdn is not None:
             repo, commit, file = cdn.groups()
@@ -292,6 +296,25 @@ class Handler(BaseHTTPRequestHandler):
                 body = json.dumps(document).encode()
                 return self.send_body(200, body, {"Content-Type": "application/json"})
         return self.refuse(404, "RevisionNotFound")
+
+    def send_models(self) -> None:
+        """Send a page of the repositories of an author, or with a text in their names."""
+        hub = self.hub
+        query = parse_qs(self.path.partition("?")[2])
+        author, text = query.get("author", [""])[0], query.get("search", [""])[0]
+        found = [
+            repo
+            for repo in hub.repos
+            if repo.startswith(f"{author}/" if author else "") and text.lower() in repo.lower()
+        ]
+        first = int(query.get("cursor", ["0"])[0])
+        headers = {"Content-Type": "application/json"}
+        if first + hub.models_a_page < len(found):
+            left = {name: values[0] for name, values in query.items()}
+            left["cursor"] = str(first + hub.models_a_page)
+            headers["Link"] = f'<{hub.url}/api/models?{urlencode(left)}>; rel="next"'
+        page = [{"id": repo} for repo in found[first : first + hub.models_a_page]]
+        self.send_body(200, json.dumps(page).encode(), headers)
 
     def send_commits(self, repo: str, revision: str) -> None:
         """Send a page of commits: the revisions in the order in which they were added."""

@@ -54,7 +54,7 @@ def list_commits(reference: Reference, most: int, until: str | None = None) -> l
             commits.append(commit)
             if commit.id == until or len(commits) == most:
                 return commits
-        query = _next_query(answer.headers.get("link")) if page else {}
+        query = next_query(answer.headers.get("link")) if page else {}
     return commits
 
 
@@ -139,7 +139,7 @@ def _parse_page(data: bytes) -> list[Commit]:
     return commits
 
 
-def _next_query(link: str | None) -> dict[str, str]:
+def next_query(link: str | None) -> dict[str, str]:
     """Return the query of the next page by the header `Link`; nothing on the last one.
 
     Only its query is used, so that no other host is asked.

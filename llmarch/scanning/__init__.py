@@ -1,0 +1,1 @@
+"""Read many models: a row each, with facts, counts, findings and fingerprint."""

@@ -37,6 +37,8 @@ LEAST_OF_RANKS = ("room", "tokens", "blocks")
 """Figures of which the rank with least counts; of the others the rank with most."""
 AIMS = {"tokens": 1, "blocks": 1, "concurrency": 1, "weights": 2, "cache": 1, "state": 1, "room": 5}
 """How many percent a figure may be off before a reason is looked for; others: 25."""
+UNSAID = ("None", "False", "false", "auto", "")
+"""Values of settings that ask for nothing."""
 LOGGED = "the log"
 """The source of a GPU whose memory the log says."""
 MOST_LINES = 1_000_000
@@ -95,7 +97,8 @@ def parse_log(text: str) -> EngineLog:
                 request_tokens = int(match[1].replace(",", ""))
                 figures[name] = float(match[2])
             else:
-                _keep(figures, name, _figure(match))
+                _keep(engine, figures, name, _figure(match))
+    figures = engine.settle_log(figures)
     if not figures:
         raise PlanError(
             f"the log of {engine.name} has no figure of memory",
@@ -158,10 +161,14 @@ def _figure(match: re.Match[str]) -> float:
     return sum(float(number) * UNITS[unit] for number, unit in pairs)
 
 
-def _keep(figures: dict[str, float], name: str, value: float) -> None:
-    """Keep a figure of several ranks: of the rank that decides."""
+def _keep(engine: Engine, figures: dict[str, float], name: str, value: float) -> None:
+    """Keep a figure of several ranks, of the rank that decides; of a trial and a start the last."""
     known = figures.get(name, value)
-    if name in LEAST_OF_RANKS:
+    if name in engine.log_sums:
+        figures[name] = figures.get(name, 0) + value
+    elif engine.log_keeps_last:
+        figures[name] = value
+    elif name in LEAST_OF_RANKS:
         figures[name] = min(known, value)
     else:
         figures[name] = max(known, value)
@@ -170,7 +177,7 @@ def _keep(figures: dict[str, float], name: str, value: float) -> None:
 def _read_settings(engine: Engine, lines: Sequence[str]) -> dict[str, str]:
     """Return the options of the command line that the log repeats, by the plan's names.
 
-    The first expression that finds a setting counts.
+    The first line that has a setting counts, or the last one where trials come first.
     """
     settings: dict[str, str] = {}
     for expression in engine.log_settings:
@@ -182,8 +189,10 @@ def _read_settings(engine: Engine, lines: Sequence[str]) -> dict[str, str]:
                 if cleaned == "False" and f"--no-{flag}" in engine.launch_flags:
                     settings.setdefault(engine.launch_flags[f"--no-{flag}"], "true")
                 option = engine.log_options.get(name) or engine.launch_flags.get(f"--{flag}")
-                if option is not None and cleaned not in ("None", "False", "auto", ""):
-                    settings.setdefault(option, cleaned.replace("True", "true"))
+                if option is None or cleaned in UNSAID:
+                    continue
+                if engine.log_keeps_last or option not in settings:
+                    settings[option] = cleaned.replace("True", "true")
     return settings
 
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import llmarch
-from llmarch.analyses.calibration import Calibration, calibrate, parse_log
+from llmarch.analyses.calibration import SIZES, Calibration, calibrate, parse_log
 from llmarch.analyses.engines import ENGINES
 from llmarch.analyses.engines.base import Engine
 from llmarch.errors import PlanError
@@ -123,7 +123,7 @@ def test_of_several_ranks_the_one_that_decides_counts() -> None:
 @pytest.mark.parametrize("engine", [e for e in ENGINES.values() if e.log_sign])
 def test_every_pattern_is_a_figure(engine: Engine) -> None:
     names = {"version", "concurrency", "gpu", "weights", "activations", "graphs", "runtime"}
-    names |= {"room", "cache", "state", "tokens", "blocks"}
+    names |= {"room", "cache", "state", "tokens", "blocks", "windows_room", "states_room"}
     for name, pattern in engine.log_patterns:
         assert name in names
         groups = re.compile(pattern).groups
@@ -239,3 +239,64 @@ def test_the_command_to_repeat_can_be_run(
     assert plan["engine_version"] == "0.19.0"
     assert plan["pool"]["memory_bytes"] == pytest.approx(19.53 * GIB, rel=1e-3)
     assert plan["context"] == 8192 and plan["utilization"] == 0.95
+
+
+TRIAL = """[TensorRT-LLM] TensorRT-LLM version: 1.1.0rc3
+[TRT-LLM] [I] max_seq_len=8224, max_num_requests=64, max_num_tokens=8192, max_batch_size=64
+[TensorRT-LLM][INFO] Allocated 0.56 GiB for max tokens in paged KV cache (8224).
+[TRT-LLM] [I] Memory used after loading model weights (inside torch) in profiling: 63.52 GiB
+[TRT-LLM] [I] Memory dynamically allocated during inference (inside torch): 0.85 GiB
+[TRT-LLM] [I] Memory used outside torch (e.g., NCCL and CUDA graphs) in profiling: 49.28 GiB
+[TRT-LLM] [I] KV cache memory: 5.95 GiB, fraction is set 0.8999999, device total memory 119.70 GiB
+[TensorRT-LLM][INFO] Allocated 5.95 GiB for max tokens in paged KV cache (86720).
+[TRT-LLM] [I] max_seq_len=86720, max_num_requests=64, max_num_tokens=8192, max_batch_size=64
+"""
+TWO_CACHES = """llama_context: n_seq_max     = 4
+llama_context: n_ctx         = 8192
+llama_context: n_ubatch      = 2048
+llama_context: kv_unified    = {unified}
+llama_kv_cache_iswa: creating non-SWA KV cache, size = 8192 cells
+llama_kv_cache: size =   48.00 MiB ( 8192 cells,   3 layers,  4/1 seqs)
+llama_kv_cache_iswa: creating     SWA KV cache, size = 4096 cells
+llama_kv_cache: size =   48.00 MiB ( 4096 cells,  12 layers,  4/1 seqs)
+"""
+WINDOW_POOLS = """server_args=ServerArgs(model_path='google/gemma-4-E4B-it', tp_size=1)
+KV Cache is allocated. dtype: torch.bfloat16, #tokens: 798276, K size: 26.65 GB, V size: 26.65 GB
+KV Cache is allocated. dtype: torch.bfloat16, #tokens: 997846, K size: 13.32 GB, V size: 13.32 GB
+SWAKVPool mem usage: 79.94 GB, swa size: 798276, full size: 997846
+Capture target decode CUDA graph end. elapsed=22.18 s, mem usage=1.91 GB, avail mem=14.18 GB.
+"""
+STATE_POOLS = """server_args=ServerArgs(model_path='a/b', tp_size=1)
+Mamba Cache is allocated. max_mamba_cache_size: 38, conv_state size: 0.03GB, ssm_state size: 2.74GB
+KV Cache is allocated. #tokens: 399740, K size: 1.52 GB, V size: 1.52 GB
+"""
+
+
+def test_the_pool_of_a_trial_does_not_count() -> None:
+    log = parse_log(TRIAL)
+    gib = {name: size / 2**30 for name, size in log.figures.items() if name in SIZES}
+    assert gib == pytest.approx(
+        {"weights": 63.52, "activations": 0.85, "runtime": 49.28, "gpu": 119.7, "room": 5.95}
+    )
+    assert log.figures["tokens"] == 86720 and log.options.context == 86720
+    assert log.options.utilization == pytest.approx(0.9)
+    flags = log.options.engine_options
+    assert (flags.batched_tokens, flags.max_sequences) == (8192, 64)
+
+
+def test_all_caches_of_a_context_count() -> None:
+    log = parse_log(TWO_CACHES.format(unified="true"))
+    assert log.figures["cache"] == 96 * 2**20
+    assert (log.options.context, log.options.batch) == (8192, 1)
+    assert log.options.engine_options.unified_slots == 4
+    apart = parse_log(TWO_CACHES.format(unified="false")).options
+    assert (apart.context, apart.batch) == (2048, 4)
+
+
+def test_the_room_is_of_all_pools() -> None:
+    windows = parse_log(WINDOW_POOLS).figures
+    assert windows["room"] / 2**30 == pytest.approx(79.94)
+    assert windows["graphs"] / 2**30 == pytest.approx(1.91)
+    states = parse_log(STATE_POOLS).figures
+    assert states["room"] / 2**30 == pytest.approx(2 * 1.52 + 0.03 + 2.74)
+    assert set(windows) | set(states) == {"room", "graphs"}

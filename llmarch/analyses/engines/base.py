@@ -8,7 +8,7 @@ lengths tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -261,12 +261,21 @@ class Engine:
     unit, further pairs are added; of `concurrency` the first group is the tokens of a request, the
     second the number.
     """
+    log_keeps_last: bool = False
+    """Whether of figures and settings that a log repeats the last ones count: those before are of
+    a trial."""
+    log_sums: tuple[str, ...] = ()
+    """Figures of which a log has several that are added, as of several caches."""
     log_failures: tuple[str, ...] = ()
     """Regular expressions of what a log says of a start that failed for want of memory."""
     log_settings: tuple[str, ...] = ()
     """Regular expressions of what a start-up log repeats of the command line: (name, value)."""
     log_options: dict[str, str] = {}
     """Names in the log and the option of a plan that each is, where no flag is called so."""
+
+    def settle_log(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Return the figures of a log by the names of a plan's."""
+        return dict(figures)
 
     def launch(self, server: Launch) -> list[str]:
         """Return the words of the command that starts a server; empty if there is none."""

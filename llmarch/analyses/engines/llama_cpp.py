@@ -267,6 +267,7 @@ class LlamaCpp(Engine):
         ("cache", r"llama_kv_cache\w*: size = +([\d.]+) (MiB)"),
         ("state", r"llama_memory_recurrent: size = +([\d.]+) (MiB)"),
     )
+    log_sums = ("cache", "state")
     log_failures = (
         r"failed to allocate (?:buffer|compute)[\w ]*",
         r"unable to allocate \w+ buffer",
@@ -276,6 +277,7 @@ class LlamaCpp(Engine):
         r"general\.(name) +str += +(.+)",
         r"\b(file type) += (.+)",
         r"\b(n_ctx|n_seq_max|n_ubatch) += (\d+)",
+        r"\b(kv_unified) += (true|1)",
         r"\b([KV]) \((\w+)\):",
     )
     log_options = {
@@ -284,6 +286,7 @@ class LlamaCpp(Engine):
         "n_ctx": "cells",
         "n_seq_max": "batch",
         "n_ubatch": "batched_tokens",
+        "kv_unified": "unified",
         "K": "kv_dtype",
         "V": "v_dtype",
     }

@@ -8,7 +8,7 @@ and graphs are outside of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
@@ -259,9 +259,11 @@ class SGLang(Engine):
     log_patterns = (
         ("version", r"\bsglang[ =]v?(\d[\w.]*)"),
         ("weights", r"Load weight end\..*? mem usage=([\d.]+) (GB)"),
-        ("graphs", r"Capture cuda graph end\..*? mem usage=([\d.]+) (GB)"),
+        ("graphs", r"Capture .*?(?i:cuda graph) end\..*? mem usage=([\d.]+) (GB)"),
         ("room", r"KV Cache is allocated\..*? KV size: ([\d.]+) (GB)"),
         ("room", r"KV Cache is allocated\..*? K size: ([\d.]+) (GB), V size: ([\d.]+) (GB)"),
+        ("windows_room", r"SWAKVPool mem usage: ([\d.]+) (GB)"),
+        ("states_room", r"conv_state size: ([\d.]+) ?(GB), ssm_state size: ([\d.]+) ?(GB)"),
         ("tokens", r"max_total_num_tokens=(\d+)"),
     )
     log_failures = (r"Not enough memory", r"CUDA out of memory")
@@ -317,6 +319,17 @@ class SGLang(Engine):
         "--dp": "data",
         "--cpu-offload-gb": "cpu_offload_gib",
     }
+
+    def settle_log(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Return the figures of a log; the room is that of all pools, states included."""
+        settled = dict(figures)
+        windows = settled.pop("windows_room", None)
+        states = settled.pop("states_room", 0)
+        if windows is not None:
+            settled["room"] = windows
+        if "room" in settled:
+            settled["room"] += states
+        return settled
 
     def launch(self, server: Launch) -> list[str]:
         """Return the words of SGLang's server (sglang: srt/server_args.py).

@@ -1,10 +1,15 @@
-"""NVIDIA TensorRT-LLM's PyTorch backend: blocks of one pool for each size of window.
+"""NVIDIA TensorRT-LLM's PyTorch backend: blocks of 32 tokens in a pool.
 
 Read in its repository at 0004396 (2026): tensorrt_llm/_torch/pyexecutor/_util.py KvCacheCreator
 (configure_kv_cache_capacity, _cal_max_memory, _create_dummy_context_requests). It runs prompts of
 max_num_tokens in all; the pool gets free_gpu_memory_fraction of what the device then has beyond the
-peak: weights, activations and what is outside of torch. Blocks have 32 tokens; layers with the same
-window share a pool, as its documentation says (features/kvcache.md).
+peak: weights, activations and what is outside of torch.
+
+Sliding layers keep every token (at 001541b: tensorrt_llm/_torch/pyexecutor/resource_manager.py
+KVCacheManager: max_attention_window is [max_seq_len] where it is not set). A log of gpt-oss-120b
+with 1.1.0rc3 shows it: 73,728 bytes a token, of 36 layers. Only Gemma 4's file sets windows; newer
+sources derive them for models that choose the second cache manager (NVIDIA/TensorRT-LLM#16942 and
+#18767), which is not planned.
 """
 
 from __future__ import annotations
@@ -13,15 +18,31 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 
-from ...architecture.schema import Architecture, LinearAttention, Mixer
-from ..cache_parts import Convention
-from .base import Engine, configured_state_dtype
+from ...architecture.schema import (
+    Architecture,
+    Attention,
+    LatentAttention,
+    LinearAttention,
+    Mixer,
+)
+from ..cache_parts import CachePart, Convention
+from .base import Engine, configured_state_dtype, has_windows
 from .blocks import WindowPools
 from .estimates import estimate_activations, process_parts
-from .pools import AllowancePart, AllowanceRequest, EngineOptions, GPUTraits, Pool, PoolRequest
+from .pools import (
+    AllowancePart,
+    AllowanceRequest,
+    EngineOptions,
+    ExpertTile,
+    GPUTraits,
+    Pool,
+    PoolRequest,
+)
 
 BLOCK_TOKENS = 32
 """Tokens of a block: KvCacheConfig.tokens_per_block."""
+WINDOWED_TYPES = frozenset(("gemma4", "gemma4_text", "gemma4_unified"))
+"""Models whose own file gives layers their windows (is_gemma4_hybrid)."""
 
 
 class TensorRTLLM(Engine):
@@ -32,18 +53,33 @@ class TensorRTLLM(Engine):
     log_sign = r"\[TensorRT-LLM\]|\[TRT-LLM\]"
     log_patterns = (
         ("version", r"TensorRT-LLM version: (\S+)"),
+        ("weights", r"after loading model weights \(inside torch\).*?: ([\d.]+) (GiB)"),
+        ("activations", r"allocated during inference \(inside torch\).*?: ([\d.]+) (GiB)"),
+        ("runtime", r"Memory used outside torch .*?: ([\d.]+) (GiB)"),
+        ("gpu", r"device total memory ([\d.]+) (GiB)"),
         ("tokens", r"max tokens in paged KV cache \((\d+)\)"),
         ("tokens", r"Max tokens in paged KV cache: (\d+)"),
         ("room", r"Allocated ([\d.]+) (GiB) for max tokens in paged KV cache"),
     )
-    log_settings = (r"\b(\w+)=('[^']*'|-?[\d.]+|True|False)",)
+    log_keeps_last = True
+    log_settings = (
+        r"\b(\w+)=('[^']*'|-?[\d.]+|True|False)",
+        r"\b(fraction) is set ([\d.]+)",
+    )
     log_options = {
         "model": "model",
         "tensor_parallel_size": "tensor",
         "pipeline_parallel_size": "pipeline",
         "max_seq_len": "context",
+        "max_num_tokens": "batched_tokens",
+        "max_batch_size": "max_sequences",
+        "fraction": "utilization",
     }
-    files = ("tensorrt_llm/_torch/pyexecutor/_util.py", "docs: features/kvcache.md")
+    files = (
+        "tensorrt_llm/_torch/pyexecutor/_util.py",
+        "tensorrt_llm/_torch/pyexecutor/resource_manager.py",
+        "docs: features/kvcache.md",
+    )
     utilization = 0.9
     utilization_meaning = "the cache, of what weights and activations leave free"
     shares_the_rest = True
@@ -64,6 +100,24 @@ class TensorRTLLM(Engine):
         configured = configured_state_dtype(mixer)
         return configured or convention.unquantised_dtype
 
+    def limit_to_window(
+        self, a: Architecture, mixer: Attention | LatentAttention, part: CachePart
+    ) -> CachePart:
+        """Return the part of a window; of every token, unless the model's file sets windows."""
+        if a.model_type in WINDOWED_TYPES:
+            return super().limit_to_window(a, mixer, part)
+        return part
+
+    def expert_tile(self, weight_format: str, gpu: GPUTraits) -> ExpertTile | None:
+        """Return what its kernels pad experts to: MXFP4 to 128 channels.
+
+        tensorrt_llm/_torch/modules/fused_moe/quantization.py; a log of gpt-oss-120b has 63.32 GiB
+        of the checkpoint's 60.8.
+        """
+        if weight_format == "mxfp4":
+            return ExpertTile(128, 128, 128)
+        return None
+
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:
         """Return what is kept beside weights and cache; it comes before the fraction.
 
@@ -80,7 +134,10 @@ class TensorRTLLM(Engine):
 
     def layout_assumptions(self, a: Architecture, mixers: Sequence[Mixer]) -> list[str]:
         """Return what the layout rests on besides the architecture, for a model's mixers."""
+        lines = [f"blocks of {BLOCK_TOKENS} tokens"]
+        if a.model_type not in WINDOWED_TYPES and has_windows(mixers):
+            lines.append("sliding layers keep every token (unless max_attention_window says less)")
         return [
-            f"blocks of {BLOCK_TOKENS} tokens",
+            *lines,
             "captured graphs in what the fraction leaves free, their size is not estimated",
         ]

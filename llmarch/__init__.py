@@ -4,37 +4,52 @@ import llmarch
 
 reading = llmarch.load("qwen3-235b")          # or "org/name@revision", "./folder", ...
 reading.architecture.mixers["full"].kv_heads   # 4
+reading.parameters.active                      # 22190763520
+reading.memory("8xH100", batch=16).fits        # True
 llmarch.diff(reading, llmarch.load("deepseek-v3"))
+llmarch.compare(["qwen3-235b", "deepseek-v3"])
 
-What goes wrong is raised as a subclass of `llmarch.errors.LlmarchError`.
+docs/python.md has all of it. What goes wrong is raised as a subclass of
+`llmarch.errors.LlmarchError`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
+    from .api.comparing import ModelComparison as Comparison
+    from .api.readings import ModelObservation as Observation
+    from .api.readings import ModelReading as Reading
     from .architecture.json_scan import ScanRowDocument
+    from .architecture.json_tables import ListedModelDocument
     from .architecture.schema import Architecture, Change
+    from .checkpoint import reading as _core
     from .checkpoint.adapters.reading import AdapterReading
-    from .checkpoint.reading import Observation, Reading
-    from .compare.lock import Entry
+    from .compare.pinning import PinnedModels
     from .compare.report import Report
+    from .compare.rereading import LoadEntry
     from .sources.progress import Progress
     from .sources.raw import RawModel
 
 __version__ = "0.1.0"
 __all__ = [
     "Architecture",
+    "Comparison",
+    "Observation",
     "Reading",
     "__version__",
     "check",
+    "compare",
     "diff",
     "inspect",
     "load",
     "load_adapter",
+    "lock",
+    "models",
     "scan",
 ]
 
@@ -68,9 +83,10 @@ def load(
     All of them are in `llmarch.errors`, and subclasses of its `LlmarchError`.
     """
     raw = _read_raw(reference, offline, headers, refresh, progress)
+    from .api.readings import with_numbers
     from .checkpoint.reading import read_model
 
-    return read_model(raw)
+    return with_numbers(read_model(raw))
 
 
 def inspect(
@@ -100,9 +116,10 @@ def inspect(
     raw = _read_raw(
         reference, offline, headers, refresh, progress, meanwhile, any_kind=config_suffices
     )
+    from .api.readings import any_with_numbers
     from .checkpoint.reading import read_or_infer
 
-    return read_or_infer(raw, config_suffices=config_suffices)
+    return any_with_numbers(read_or_infer(raw, config_suffices=config_suffices))
 
 
 def load_adapter(
@@ -144,9 +161,10 @@ def inspect_any(
 
     if raw.config is not None and is_adapter_document(raw.config):
         return _read_adapter(raw, base, offline=offline, refresh=refresh)
+    from .api.readings import any_with_numbers
     from .checkpoint.reading import read_or_infer
 
-    return read_or_infer(raw)
+    return any_with_numbers(read_or_infer(raw))
 
 
 def _read_adapter(
@@ -175,7 +193,9 @@ def _read_adapter(
     return read_adapter(raw, base)
 
 
-def diff(old: Reading | Architecture | str, new: Reading | Architecture | str) -> list[Change]:
+def diff(
+    old: _core.Reading | Architecture | str, new: _core.Reading | Architecture | str
+) -> list[Change]:
     """Return the differences between two models, worst first.
 
     Args:
@@ -229,19 +249,153 @@ def check(
         LlmarchError: an argument, the lock or the settings are wrong.
     """
     from .compare.check import CheckOptions, project_policy, run_check
-    from .compare.lock import make_entry
+
+    read = _entry_loader(offline, refresh)
+    policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
+    references = [] if reference is None else [reference]
+    return run_check(references, against, lock, CheckOptions(policy, headers), read).report
+
+
+@overload
+def models(
+    text: str | None = None,
+    *,
+    condition: str | None = None,
+    attention: str | None = None,
+    moe: bool | None = None,
+    sort: str | None = None,
+) -> list[ListedModelDocument]: ...
+@overload
+def models(
+    text: str | None = None,
+    *,
+    condition: str | None = None,
+    attention: str | None = None,
+    moe: bool | None = None,
+    sort: str | None = None,
+    columns: Sequence[str],
+) -> list[dict[str, Any]]: ...
+def models(
+    text: str | None = None,
+    *,
+    condition: str | None = None,
+    attention: str | None = None,
+    moe: bool | None = None,
+    sort: str | None = None,
+    columns: Sequence[str] | None = None,
+) -> Any:
+    """Return the bundled models, a row for each: `pandas.DataFrame(llmarch.models())`.
+
+    Args:
+        text: only models with this text in alias, name, family or repository.
+        condition: only models that meet a condition over facts, as `llmarch list --where` takes
+            it: "moe.experts >= 128 and layers < 50".
+        attention: only models with this attention: "mla", "gqa", "sliding", ...
+        moe: only mixtures of experts, or (False) only dense models.
+        sort: names of columns or facts to order by, such as "released" or "-total".
+        columns: names of columns and facts of each row; None: everything that the index says.
+
+    Raises:
+        ConditionError, UnknownReference: an argument cannot be read, or names what no model has.
+    """
+    from .sources.aliases import bundled_models
+    from .views import model_list
+
+    known = model_list.BundledModels(bundled_models(), lambda alias: load(alias).architecture)
+    chosen = model_list.select_models(known, text, attention, moe, condition)
+    if sort is not None:
+        chosen = model_list.sort_models(known, chosen, sort)
+    for column in columns or ():
+        model_list.check_name(known, column)
+    return model_list.list_document(known, chosen, columns)["models"]
+
+
+def lock(
+    references: str | Sequence[str],
+    file: str = "llmarch.lock",
+    *,
+    remove: Sequence[str] = (),
+    allow_conflict: bool = False,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+) -> PinnedModels:
+    """Pin models in a lock file, for `check` to compare with later, as `llmarch lock` does.
+
+    Args:
+        references: a model or several, as `load` takes them.
+        file: path of the lock file. Its other models are kept.
+        remove: references to forget, or patterns of them.
+        allow_conflict: pin a checkpoint that contradicts its config; `check` fails all the same.
+        offline, headers, refresh: see `load`.
+
+    Returns:
+        What was written. It is not written at all if a model cannot be pinned.
+
+    Raises:
+        UnsoundModel: a model was read only in part, or contradicts its config.
+        LlmarchError: as for `load`; the file cannot be read.
+    """
+    from .compare.pinning import PinOptions, pin_models
+
+    named = [references] if isinstance(references, str) else list(references)
+    options = PinOptions(headers=headers, allow_conflict=allow_conflict)
+    return pin_models(named, remove, file, _entry_loader(offline, refresh), options)
+
+
+def _compare_models(
+    references: Sequence[_core.Reading | _core.Observation | str],
+    *,
+    offline: bool = False,
+    headers: bool = True,
+    refresh: bool = False,
+) -> Comparison:
+    """Return several models side by side, each held against the first.
+
+    Args:
+        references: models that were loaded, or references to load; two or more.
+        offline, headers, refresh: see `load`.
+
+    Raises:
+        LlmarchError: as for `inspect`, if a reference is given; fewer than two models.
+    """
+    from .api.comparing import compare_readings
+
+    read = [
+        inspect(one, offline=offline, headers=headers, refresh=refresh)
+        if isinstance(one, str)
+        else one
+        for one in references
+    ]
+    return compare_readings(read)
+
+
+if TYPE_CHECKING:
+    compare = _compare_models
+else:
+    from . import compare
+
+    class _CallablePackage(ModuleType):
+        """The package `llmarch.compare`, which is the function `llmarch.compare` too."""
+
+        __call__ = staticmethod(_compare_models)
+
+    compare.__class__ = _CallablePackage
+
+
+def _entry_loader(offline: bool, refresh: bool) -> LoadEntry:
+    """Return what reads a model as a lock has it."""
+    from .compare.lock import Entry, make_entry
     from .sources.identity import identify_files
 
-    def read(text: str, tensors: bool) -> Entry:
+    def read(text: str, headers: bool) -> Entry:
         reading = inspect(
-            text, offline=offline, headers=tensors, refresh=refresh, config_suffices=True
+            text, offline=offline, headers=headers, refresh=refresh, config_suffices=True
         )
         identify_files(reading.raw)
         return make_entry(reading)
 
-    policy = project_policy().with_options(fail_on, ignore, "llmarch.check", accept=accept)
-    references = [] if reference is None else [reference]
-    return run_check(references, against, lock, CheckOptions(policy, headers), read).report
+    return read
 
 
 def scan(
@@ -320,8 +474,12 @@ def __getattr__(name: str) -> Any:
         from .architecture.schema import Architecture
 
         return Architecture
-    if name == "Reading":
-        from .checkpoint.reading import Reading
+    if name in ("Reading", "Observation"):
+        from .api import readings
 
-        return Reading
+        return getattr(readings, f"Model{name}")
+    if name == "Comparison":
+        from .api.comparing import ModelComparison
+
+        return ModelComparison
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -104,6 +104,14 @@ class NotPulled(ConfigError, HeaderError):
     """A Git LFS pointer in the place of the file that it stands for."""
 
 
+class UnsoundModel(LlmarchError):
+    """A model that is not pinned: read only in part, or in conflict with its config."""
+
+    def __init__(self, message: str, hint: str | None = None, exit_code: int = 2) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
 class PlanError(LlmarchError):
     """A deployment that is not possible.
 

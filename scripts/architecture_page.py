@@ -17,6 +17,7 @@ ROOMS = (
     "views",
     "layout",
     "renderers",
+    "api",
     "cli",
 )
 """In the order in which data flows; tests/test_structure.py holds the order of imports."""

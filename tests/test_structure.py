@@ -67,6 +67,7 @@ ROOMS = (
     "scanning",  # rows of many models
     "layout",
     "renderers",
+    "api",
     "cli",
 )
 """From the bottom: a module may import modules of its own room and of the rooms before it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +24,6 @@ from .common import (
 
 if TYPE_CHECKING:
     from ..compare.lock import Entry
-    from ..compare.rereading import LoadEntry
 
 WIDEST_REFERENCE = 48
 
@@ -75,59 +74,24 @@ def lock(
     refresh: Refresh = False,
 ) -> None:
     """Pin models in a lock file, for `check` to compare with later."""
-    from .. import __version__
-    from ..compare.check import all_entries, merge_lock, open_lock
-    from ..sources import project
+    from ..compare.pinning import PinOptions, pin_models
 
     named = [*(refs or []), *listed_models(requirements or [])]
     if not named and not remove:
         fail(
             "no model is named", "give REF, a file of them with -r, or one to forget with --remove"
         )
-    if "-" in named:
-        fail("standard input cannot be locked: it cannot be read again", "lock a file or folder")
+    options = PinOptions(headers=not config_only, allow_conflict=allow_conflict)
     load = loader(offline, refresh)
-    before: dict[str, Entry] = {}
-    gone: list[str] = []
-    if project.exists(output):
-        current = open_lock(output)
-        gone = matching_names(remove or [], current.references, output)
-        before = all_entries(current, load, leave_out=gone)
-    elif remove:
-        fail(f"{output}: no such file, so there is nothing to remove")
-    found = read_entries(named, before, load, headers=not config_only)
-    for ref, new in found.items():
-        refuse_unsound(ref, new, allow_conflict)
-    removed = [name for name in gone if name not in found]
-    locked = merge_lock(
-        output, found, removed=removed, renewed=before, written_by=f"llmarch {__version__}"
-    )
-    width = min(WIDEST_REFERENCE, max(map(len, [*found, *removed]), default=0))
-    for ref, new in found.items():
-        print_entry(ref.ljust(width), before.get(ref), new)
-    for name in removed:
-        write_text(printable(f"- {name}"))
-    write_text(f"{output}: {len(locked)} model{'s' if len(locked) != 1 else ''}")
-
-
-def read_entries(
-    refs: Iterable[str], before: Mapping[str, Entry], load: LoadEntry, *, headers: bool
-) -> dict[str, Entry]:
-    """Return the models as they are now; what was accepted of them before stays accepted."""
-    from dataclasses import replace
-
-    from ..compare.at_once import read_at_once
-
-    def read(ref: str) -> Entry:
-        entry = replace(load(ref, headers), reading=None)
-        known = before.get(ref)
-        if known is not None:
-            entry = replace(entry, accepted=known.accepted)
-        return entry
-
-    names = list(dict.fromkeys(refs))
     with models_bar() as progress:
-        return dict(zip(names, read_at_once(names, read, progress), strict=True))
+        done = pin_models(named, remove or [], output, load, options, progress)
+    width = min(WIDEST_REFERENCE, max(map(len, [*done.models, *done.removed]), default=0))
+    for ref, new in done.models.items():
+        print_entry(ref.ljust(width), done.before.get(ref), new)
+    for name in done.removed:
+        write_text(printable(f"- {name}"))
+    count = len(done.references)
+    write_text(f"{output}: {count} model{'s' if count != 1 else ''}")
 
 
 def listed_models(files: Iterable[str]) -> list[str]:
@@ -141,41 +105,6 @@ def listed_models(files: Iterable[str]) -> list[str]:
             if text:
                 refs.append(text)
     return refs
-
-
-def matching_names(patterns: Iterable[str], names: list[str], file: str) -> list[str]:
-    """Return the names in a lock that patterns match. Ends the program for one that matches none.
-
-    file: the path of the lock, for the error.
-    """
-    from fnmatch import fnmatchcase
-
-    found: dict[str, None] = {}
-    for pattern in patterns:
-        matched = [name for name in names if name == pattern or fnmatchcase(name, pattern)]
-        if not matched:
-            known = ", ".join(names)
-            fail(f"{file} does not have {pattern}", f"It has {known}.")
-        found |= dict.fromkeys(matched)
-    return list(found)
-
-
-def refuse_unsound(ref: str, entry: Entry, allow_conflict: bool) -> None:
-    """End the program for a model that was read in part, or whose checkpoint is a conflict.
-
-    allow_conflict: whether conflicts are pinned.
-    """
-    hint = f"llmarch show {ref} gives the reason"
-    if entry.partial:
-        fail(f"{ref} could be read only in part; nothing is written", hint, code=4)
-    conflicts = entry.conflicts()
-    if conflicts and not allow_conflict:
-        rules = ", ".join(dict.fromkeys(finding.rule for finding in conflicts))
-        fail(
-            f"{ref} has a conflict ({rules}); nothing is written",
-            f"{hint}; --allow-conflict pins it all the same, and `check` fails",
-            code=1,
-        )
 
 
 def print_entry(ref: str, old: Entry | None, new: Entry) -> None:

@@ -15,6 +15,8 @@ docs/python.md has all of it. What goes wrong is raised as a subclass of
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, overload
 
@@ -373,14 +375,21 @@ def _compare_models(
 if TYPE_CHECKING:
     compare = _compare_models
 else:
-    from . import compare
 
     class _CallablePackage(ModuleType):
         """The package `llmarch.compare`, which is the function `llmarch.compare` too."""
 
         __call__ = staticmethod(_compare_models)
 
-    compare.__class__ = _CallablePackage
+    class _Package(ModuleType):
+        """This package: `compare` can be called as soon as it is imported, by whatever import."""
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "compare":
+                value.__class__ = _CallablePackage
+            super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Package
 
 
 def _entry_loader(offline: bool, refresh: bool) -> LoadEntry:
@@ -469,7 +478,9 @@ def _architecture_of(side: Any) -> Architecture:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public class when it is first used: the start of the program needs none of them."""
+    """Import a public name when it is first used: the start of the program needs none of them."""
+    if name == "compare":
+        return import_module(".compare", __name__)
     if name == "Architecture":
         from .architecture.schema import Architecture
 

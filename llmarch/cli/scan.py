@@ -187,9 +187,11 @@ def named_references(words: Iterable[str], files: Iterable[str]) -> list[str]:
 
 def references_of(word: str) -> list[str]:
     """Return the references that one word names: several where it is a folder of models."""
-    from ..sources.references import is_path
-    from ..sources.walking import find_models, is_folder
+    from ..sources.references import is_folder_in_place, is_path
+    from ..sources.walking import find_models, find_models_in_place, is_folder
 
+    if is_folder_in_place(word):
+        return list(find_models_in_place(word)) or [word]
     if not is_folder(word):
         return [word]
     models = list(find_models(word))

@@ -131,9 +131,10 @@ class _Starter:
 def is_remote(reference: str) -> bool:
     """Return whether a reference is read over the network; one that names nothing is not."""
     try:
-        return parse_reference(reference).kind == "hub"
+        parsed = parse_reference(reference)
     except LlmarchError:
         return False
+    return parsed.kind == "hub" or parsed.url is not None
 
 
 def _started(task: Future[list[ScanRowDocument]], size: int) -> _Batch:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import ReadError
+from ..errors import NotCached, ReadError, printable
 from .references import Reference
 
 if TYPE_CHECKING:
@@ -56,6 +56,16 @@ def open(
             meanwhile=meanwhile,
             adapters=adapters,
         )
+    if reference.url is not None and (offline or is_offline()):
+        hint = "nothing of other places than the Hub is cached"
+        raise NotCached(f"offline, and {printable(reference.text)} is not on this machine", hint)
     from . import local
 
     return local.open(reference, headers=headers, progress=progress, adapters=adapters)
+
+
+def is_offline() -> bool:
+    """Return whether huggingface_hub's setting forbids the network."""
+    from huggingface_hub import constants
+
+    return constants.is_offline_mode()

@@ -6,6 +6,9 @@ import os
 import re
 import sys
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +39,12 @@ from .gguf.choice import SPLIT as SPLIT_GGUF
 from .index import MAX_INDEX, parse_index
 from .merge import merge
 from .non_models import non_model_error, other_kind
+from .places import open_place
+from .places.path import AnyPath
 from .progress import Progress, ignore_progress
 from .raw import RawModel
 from .references import Reference
-from .regular_files import open_regular, read_regular
+from .regular_files import open_anywhere, read_anywhere
 from .repo_files import (
     WeightFiles,
     choose_adapter,
@@ -58,6 +63,8 @@ from .strict_json import MAX_CONFIG, JsonObject, parse_object, repeated_keys
 from .weight_sets import decide_sets, merge_sets
 
 MAX_FILES = 20_000
+REMOTE_READS = 16
+"""Files in another place that are read at once."""
 _CACHED_REPO = re.compile(r"models--(?P<org>[^/]+?)--(?P<name>[^/]+)")
 """Folder of a repository in the Hub's cache."""
 
@@ -77,7 +84,9 @@ def open(
     progress: called while headers are read.
     adapters: also read an adapter.
     """
-    path = reference.path
+    path: AnyPath | None = reference.path
+    if reference.url is not None:
+        path = open_place(reference.url)
     name = reference.text
     if path is None:
         return _open_standard_input(name, reference.any_kind)
@@ -103,7 +112,7 @@ def open(
 
 
 def open_folder(
-    path: Path,
+    path: AnyPath,
     text: str,
     *,
     headers: bool = True,
@@ -165,7 +174,7 @@ def open_folder(
     return model
 
 
-def open_adapter(path: Path, text: str, *, headers: bool) -> RawModel | None:
+def open_adapter(path: AnyPath, text: str, *, headers: bool) -> RawModel | None:
     """Read the adapter that a file in a folder belongs to, whatever else the folder has.
 
     path: adapter_config.json or the file of its tensors. None if there is no config beside it.
@@ -178,7 +187,7 @@ def open_adapter(path: Path, text: str, *, headers: bool) -> RawModel | None:
     return _open_adapter_folder(folder, list_files(folder), text, headers=headers)
 
 
-def _open_adapter_folder(path: Path, files: list[str], text: str, *, headers: bool) -> RawModel:
+def _open_adapter_folder(path: AnyPath, files: list[str], text: str, *, headers: bool) -> RawModel:
     """Read the config and the tensors of an adapter."""
     chosen = choose_adapter(files)
     document = _read_object(path / ADAPTER, ADAPTER)
@@ -200,13 +209,16 @@ def _as_not_downloaded(finding: Finding) -> Finding:
     return Finding(rule="headers-not-cached", path=finding.path, message=message)
 
 
-def list_files(path: Path) -> list[str]:
+def list_files(path: AnyPath) -> list[str]:
     """Return the sorted names below a folder, two levels deep, with `/` between the levels.
 
     Hidden files and folders are left out.
     """
     names: list[str] = []
     try:
+        if not isinstance(path, Path):
+            listed = (name for name in path.place.files(path.path) if not is_hidden(name))
+            return sorted(islice(filter(is_safe_name, listed), MAX_FILES))
         for entry in os.scandir(path):
             if entry.name.startswith("."):
                 continue
@@ -221,7 +233,12 @@ def list_files(path: Path) -> list[str]:
     return sorted(names)
 
 
-def read_header(path: Path, name: str, budget: HeaderBudget | None = None) -> Header:
+def is_hidden(name: str) -> bool:
+    """Return whether a file, or a folder that it is in, has a name that begins with a dot."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def read_header(path: AnyPath, name: str, budget: HeaderBudget | None = None) -> Header:
     """Read the header of one file: its first bytes, never its weights.
 
     path: the file.
@@ -232,8 +249,7 @@ def read_header(path: Path, name: str, budget: HeaderBudget | None = None) -> He
     """
     budget = budget or HeaderBudget()
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        with open_anywhere(path) as (file, size):
             start = file.read(8)
             length = header_length(start, file=name, file_size=size)
             budget.reserve(length, name)
@@ -245,14 +261,31 @@ def read_header(path: Path, name: str, budget: HeaderBudget | None = None) -> He
         raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 
 
-def _read_headers(folder: Path, shards: Collection[str], progress: Progress) -> dict[str, Header]:
-    """Read the header of each of these files that exists."""
+def _read_headers(
+    folder: AnyPath, shards: Collection[str], progress: Progress
+) -> dict[str, Header]:
+    """Read the header of each of these files that exists; in another place, many at once."""
     headers: dict[str, Header] = {}
     budget = HeaderBudget()
-    for done, file in enumerate(sorted(shards), start=1):
-        if (folder / file).exists():
-            headers[file] = read_header(folder / file, file, budget)
-        progress(done, len(shards), "reading headers")
+
+    def read(file: str) -> Header | None:
+        path = folder / file
+        try:
+            exists = path.exists()
+        except OSError as error:
+            raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
+        return read_header(path, file, budget) if exists else None
+
+    names = sorted(shards)
+    with ExitStack() as stack:
+        read_all = map(read, names)
+        if not isinstance(folder, Path):
+            executor = stack.enter_context(ThreadPoolExecutor(REMOTE_READS))
+            read_all = executor.map(read, names)
+        for done, (file, header) in enumerate(zip(names, read_all, strict=True), start=1):
+            if header is not None:
+                headers[file] = header
+            progress(done, len(names), "reading headers")
     return headers
 
 
@@ -270,14 +303,14 @@ def _open_standard_input(text: str, any_kind: bool) -> RawModel:
     return model
 
 
-def _open_config_file(path: Path, text: str, any_kind: bool) -> RawModel:
+def _open_config_file(path: AnyPath, text: str, any_kind: bool) -> RawModel:
     """Read a config alone, or a spec file."""
     document = _read_object(path, path.name)
     return _open_config(path, document, text, path.name, any_kind)
 
 
 def _open_config(
-    path: Path, document: JsonObject, text: str, file: str, any_kind: bool
+    path: AnyPath, document: JsonObject, text: str, file: str, any_kind: bool
 ) -> RawModel:
     """Return the model of a config alone, or of a spec.
 
@@ -305,7 +338,7 @@ def _open_config(
     return model
 
 
-def _open_safetensors_file(path: Path, text: str, any_kind: bool) -> RawModel:
+def _open_safetensors_file(path: AnyPath, text: str, any_kind: bool) -> RawModel:
     """Read one safetensors file, and the config beside it if the file is the whole checkpoint."""
     folder = path.absolute().parent if path.is_symlink() else path.resolve().parent
     files = list_files(folder)
@@ -336,7 +369,7 @@ def _open_safetensors_file(path: Path, text: str, any_kind: bool) -> RawModel:
     return model
 
 
-def _open_gguf_file(path: Path, text: str, any_kind: bool) -> RawModel:
+def _open_gguf_file(path: AnyPath, text: str, any_kind: bool) -> RawModel:
     """Read one GGUF file, whatever its name, with the others into which its model is split."""
     chosen = GgufSet((path.name,), 1)
     if SPLIT_GGUF.fullmatch(path.name):
@@ -344,7 +377,7 @@ def _open_gguf_file(path: Path, text: str, any_kind: bool) -> RawModel:
     return _open_gguf_set(path.parent, chosen, text, any_kind)
 
 
-def _open_gguf_set(folder: Path, chosen: GgufSet, text: str, any_kind: bool) -> RawModel:
+def _open_gguf_set(folder: AnyPath, chosen: GgufSet, text: str, any_kind: bool) -> RawModel:
     """Read the GGUF files of one model in a folder."""
     headers = [read_gguf_header(folder / name, name) for name in chosen.files]
     model = _raw_model(text, folder, None, chosen.files[0])
@@ -356,15 +389,14 @@ def _open_gguf_set(folder: Path, chosen: GgufSet, text: str, any_kind: bool) -> 
     return model
 
 
-def read_gguf_header(path: Path, name: str) -> GgufHeader:
+def read_gguf_header(path: AnyPath, name: str) -> GgufHeader:
     """Read the header of one GGUF file. Raises HeaderError or ReadError.
 
     path: the file.
     name: its name, for messages.
     """
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        with open_anywhere(path) as (file, size):
 
             def read(start: int, count: int) -> bytes:
                 file.seek(start)
@@ -383,7 +415,9 @@ def _shard_count(name: str) -> int:
     return max(1, int(match["total"]))
 
 
-def _raw_model(text: str, path: Path, config: dict[str, Any] | None, config_file: str) -> RawModel:
+def _raw_model(
+    text: str, path: AnyPath, config: dict[str, Any] | None, config_file: str
+) -> RawModel:
     """Return the RawModel of a folder or file, without tensors.
 
     A snapshot in the Hub's cache has the repository's id and commit.
@@ -418,11 +452,13 @@ def _note_declaration(
     model.findings += keys_stated_twice(weights, documents)
 
 
-def _resolve_snapshot(path: Path) -> Path:
+def _resolve_snapshot(path: AnyPath) -> AnyPath:
     """Return the snapshot of a repository's folder in the Hub's cache: main's, else the only one.
 
     Any other folder is returned as it is. Raises ReadError if there are several snapshots, or none.
     """
+    if not isinstance(path, Path):
+        return path
     snapshots = path / "snapshots"
     if not snapshots.is_dir() or not _CACHED_REPO.fullmatch(path.resolve().name):
         return path
@@ -440,15 +476,15 @@ def _resolve_snapshot(path: Path) -> Path:
     raise ReadError(message, hint if names else None)
 
 
-def _read_object(path: Path, name: str) -> JsonObject:
+def _read_object(path: AnyPath, name: str) -> JsonObject:
     data = _read_bytes(path, name, MAX_CONFIG)
     return parse_object(data, file=name)
 
 
-def _read_bytes(path: Path, name: str, limit: int) -> bytes:
+def _read_bytes(path: AnyPath, name: str, limit: int) -> bytes:
     """Read a file, up to one byte more than `limit` (the parser refuses it then)."""
     try:
-        return read_regular(path, limit)
+        return read_anywhere(path, limit)
     except OSError as error:
         raise ReadError(f"{printable(name)}: {error.strerror}") from None
 

@@ -13,6 +13,8 @@ Standard library only: every start of the program imports this.
     ./config.json, ./params.json   a config alone
     ./model.safetensors            one safetensors file
     -                              a config alone, from standard input
+    s3://bucket/model              a folder or file in another place: s3://, gs://, az://, https://,
+                                   modelscope://org/name and all that fsspec knows
     ./model.gguf                   one GGUF file; also one of any name that begins as they do
 
 Anything that begins with `./`, `../`, `/` or `~`, or ends in `.json`, `.safetensors` or `.gguf`, is
@@ -38,6 +40,12 @@ ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors", "gguf"
 
 _REPO = r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"
 _REPO_AND_REVISION = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
+_PLACE = re.compile(r"[a-z][a-z0-9+.-]*://\S", re.IGNORECASE)
+"""How a place begins that is read by fsspec or as a web server."""
+_TAGGED_PLACE = re.compile(
+    r"(?P<base>\S+://(?:\S*/)?[^/:@]+):(?P<tag>(?!\d+\Z)[\w.][\w.+-]*)", re.ASCII
+)
+"""The same with one of its GGUF models; digits alone are the port of a host."""
 _TAGGED = re.compile(r"(?P<base>[^:]+):(?P<tag>[\w.][\w.+/-]*)", re.ASCII)
 """A folder or repository, and which of its GGUF models is meant."""
 _REVISION = re.compile(r"\w[\w./+-]*", re.ASCII)
@@ -74,6 +82,8 @@ class Reference(Frozen):
     """On the Hub; None is the main branch."""
     path: Path | None = None
     """Of a folder or file; None for standard input."""
+    url: str | None = None
+    """Of a folder or file in another place: `s3://bucket/model`."""
     tag: str | None = None
     """Which GGUF model of a folder or repository: `Q4_K_M`."""
     any_kind: bool = False
@@ -92,8 +102,10 @@ def parse_reference(text: str) -> Reference:
     if text == STANDARD_INPUT:
         return Reference(text, "config")
     hosts = tuple(f"{host}/" for host in _hub_hosts())
-    if text.startswith(("https://", "http://", "hf://", *hosts)):
+    if text.startswith(("hf://", *hosts)) or _is_web_address_of_hub(text):
         return _parse_url(text)
+    if _PLACE.match(text):
+        return _parse_place(text)
     tagged = _parse_tagged(text)
     if tagged is not None:
         return tagged
@@ -119,6 +131,42 @@ def parse_reference(text: str) -> Reference:
         hint = f"write {repo_id}@{revision} to read the Hub"
         raise UnknownReference(f"{name} is a bundled model, which has no revisions", hint)
     return Reference(text, "spec", alias=alias)
+
+
+def _is_web_address_of_hub(text: str) -> bool:
+    """Return whether a web address is that of the Hub, by its host."""
+    address = re.sub(r"^https?://", "", text)
+    return address != text and any(f"{address}/".startswith(f"{host}/") for host in _hub_hosts())
+
+
+def _parse_place(text: str) -> Reference:
+    """Return the reference of a folder or file in another place, by its name alone."""
+    url, tag = text, None
+    tagged = _TAGGED_PLACE.fullmatch(text)
+    if tagged is not None:
+        url, tag = tagged["base"], tagged["tag"]
+    url = re.sub(r"[^/]+\.safetensors\.index\.json$", "", url)
+    inner, _, _ = url.partition("::")
+    suffix = os.path.splitext(inner)[1].lower()
+    kinds: dict[str, ReferenceKind] = {
+        ".safetensors": "safetensors",
+        ".json": "config",
+        ".gguf": "gguf",
+    }
+    if suffix in _OTHER_FORMATS:
+        raise NotAModel(
+            f"{text} is {_OTHER_FORMATS[suffix]}; llmarch reads config.json and safetensors files",
+            "give the folder that contains them",
+        )
+    return Reference(text, kinds.get(suffix, "folder"), url=url, tag=tag)
+
+
+def is_folder_in_place(text: str) -> bool:
+    """Return whether a text names a folder in another place, which may hold several models."""
+    if not _PLACE.match(text) or text.startswith("hf://") or _is_web_address_of_hub(text):
+        return False
+    reference = _parse_place(text)
+    return reference.kind == "folder" and reference.tag is None
 
 
 def _parse_tagged(text: str) -> Reference | None:
@@ -245,7 +293,7 @@ def _parse_url(text: str) -> Reference:
                 f"{text} is not the address of a model", "hf://org/name or hf://org/name@revision"
             )
         return _hub_reference(text, match["repo"], match["revision"])
-    parts = _split_address(text, address)
+    parts = _split_address(address)
     if parts[:1] in (["datasets"], ["spaces"]):
         kind = parts[0].removesuffix("s")
         raise UnknownReference(f"{text} is the address of a {kind}, not of a model")
@@ -264,14 +312,11 @@ def _parse_url(text: str) -> Reference:
     return _hub_reference(text, repo, revision)
 
 
-def _split_address(text: str, address: str) -> list[str]:
-    """Return the parts of an address after the host. Raises UnknownReference for other hosts."""
+def _split_address(address: str) -> list[str]:
+    """Return the parts of an address of the Hub after the host."""
     from urllib.parse import unquote
 
     hosts = [host for host in _hub_hosts() if f"{address}/".startswith(f"{host}/")]
-    if not hosts:
-        hint = f"llmarch reads {_hub_hosts()[-1]}; set HF_ENDPOINT for another"
-        raise UnknownReference(f"{text} is not an address of the Hub", hint)
     longest = max(map(len, hosts))
     path = address[longest:]
     return [unquote(part) for part in path.split("/") if part]

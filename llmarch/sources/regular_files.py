@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Protocol
+
+from .places.path import AnyPath, PlaceFile, PlacePath
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -23,6 +28,32 @@ class NotRegularError(OSError):
     """A path that leads to something else than a file."""
 
 
+class ReadableFile(Protocol):
+    """A file that is open for reading, wherever it is."""
+
+    def read(self, count: int, /) -> bytes:
+        """Return the next bytes, fewer at the end of the file."""
+        ...
+
+    def seek(self, position: int, /) -> object:
+        """Go to a byte."""
+        ...
+
+
+@contextmanager
+def open_anywhere(path: AnyPath) -> Generator[tuple[ReadableFile, int]]:
+    """Yield a regular file of this machine, or one of another place, and its bytes.
+
+    Raises OSError.
+    """
+    if isinstance(path, PlacePath):
+        remote = PlaceFile(path)
+        yield remote, remote.size
+        return
+    with open_regular(path) as file:
+        yield file, os.fstat(file.fileno()).st_size
+
+
 def open_regular(path: Path) -> FileIO:
     """Open a file for reading. Raises OSError, for anything but a regular file NotRegularError."""
     _check_kind(os.stat(path).st_mode)
@@ -34,6 +65,13 @@ def open_regular(path: Path) -> FileIO:
         file.close()
         raise
     return file
+
+
+def read_anywhere(path: AnyPath, limit: int) -> bytes:
+    """Return the content of a file as `read_regular` does, wherever it is. Raises OSError."""
+    if isinstance(path, PlacePath):
+        return path.place.read(path.path, 0, limit + 1)
+    return read_regular(path, limit)
 
 
 def read_regular(path: Path, limit: int) -> bytes:

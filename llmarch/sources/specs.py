@@ -5,13 +5,13 @@ No network, one small file. A wheel holds them in compressed blocks (hatch_build
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 from ..architecture.schema import Finding
 from ..errors import ConfigError
 from .aliases import bundled_models, is_name_of, specs_folder
 from .file_names import CONFIG
+from .places.path import AnyPath
 from .raw import RawModel
 from .references import Reference
 from .strict_json import parse_object
@@ -58,7 +58,7 @@ def is_spec(document: dict[str, Any]) -> bool:
     return isinstance(document.get("config"), dict)
 
 
-def from_document(spec: dict[str, Any], *, text: str, file: Path) -> RawModel:
+def from_document(spec: dict[str, Any], *, text: str, file: AnyPath) -> RawModel:
     """Return the RawModel of a parsed spec. Raises ConfigError if it has no config.
 
     spec: the content of the spec file.

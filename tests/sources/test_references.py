@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,7 +91,6 @@ def test_aliases(text: str, alias: str) -> None:
         ("./nothing", "no such file or folder", ""),
         ("nothing.json", "no such file or folder", ""),
         ("~nobody-here/x", "nobody|no such file", ""),
-        ("https://example.com/a/b", "not an address of the Hub", "huggingface.co"),
         ("https://huggingface.co/datasets/a/b", "address of a dataset", ""),
         ("https://huggingface.co/", "does not name a repository", ""),
         ("hf://datasets/a/b", "not the address of a model", ""),
@@ -131,6 +131,25 @@ def test_what_names_nothing(text: str, message: str, hint: str) -> None:
 )  # fmt: skip
 def test_hub(text: str, repo: str, revision: str | None) -> None:
     assert parse_reference(text) == Reference(text, "hub", repo_id=repo, revision=revision)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "url", "tag"),
+    [
+        ("https://example.com/a/b", "folder", "https://example.com/a/b", None),
+        ("http://127.0.0.1:8080", "folder", "http://127.0.0.1:8080", None),
+        ("s3://b/m/model.safetensors", "safetensors", "s3://b/m/model.safetensors", None),
+        ("s3://b/m/config.json", "config", "s3://b/m/config.json", None),
+        ("s3://b/m/model.safetensors.index.json", "folder", "s3://b/m/", None),
+        ("gs://b/m.gguf", "gguf", "gs://b/m.gguf", None),
+        ("az://b/m:Q4_K_M", "folder", "az://b/m", "Q4_K_M"),
+        ("s3://b:Q4_K_M", "folder", "s3://b", "Q4_K_M"),
+        ("zip://m/config.json::s3://b/a.zip", "config", "zip://m/config.json::s3://b/a.zip", None),
+        ("modelscope://org/name@v1", "folder", "modelscope://org/name@v1", None),
+    ],
+)
+def test_other_places(text: str, kind: Any, url: str, tag: str | None) -> None:
+    assert parse_reference(text) == Reference(text, kind, url=url, tag=tag)
 
 
 def test_the_host_of_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 KINSHIP = {
     ("phi4_multimodal", "phi3"),
+    ("bailing_hybrid", "bailing_moe"),
     ("cohere_compass", "qwen3_vl"),
     ("qwen3_next", "qwen2"),
     ("qwen3_vl", "qwen3"),

@@ -411,12 +411,16 @@ def count_short_conv(mixer: LinearAttention, hidden_size: int) -> int:
 def count_lightning(mixer: LinearAttention, hidden_size: int) -> int:
     """Count lightning attention (modeling_minimax)."""
     keys, values = _key_channels(mixer), _value_channels(mixer)
+    norms = 0
+    if mixer.qk_norm is not None:
+        norms = 2 * mixer.key_head_dim
     return sum(
         [
-            count_projection(hidden_size, 2 * keys + values),  # q, k, v
+            count_projection(hidden_size, 2 * keys + values, mixer.bias),  # q, k, v
+            norms,  # of each query and key head
             values,  # norm over the whole width
             count_projection(hidden_size, values),  # output gate
-            count_projection(values, hidden_size),  # out
+            count_projection(values, hidden_size, bool(mixer.output_bias)),  # out
         ]
     )
 

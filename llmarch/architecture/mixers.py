@@ -430,6 +430,10 @@ class LinearAttention(Strict):
     """Constant factors of gate, x, B, C and dt (Falcon-H1). None: 1 each."""
     gate_softcap: float | None = None
     """Soft cap of the input and forget gates of `mlstm`: c · tanh(gate / c). None: no cap."""
+    qk_norm: QKNorm | None = None
+    """RMSNorm of queries and keys of `lightning` (Ling 2.5). None: none."""
+    rope: Rope | None = None
+    """Rotary positions of queries and keys of `lightning` (Ling 2.5). None: none."""
     state_dtype: str | None = None
     """Dtype of the recurrent state that the config asks for, such as `float32`. None: the config
     does not say; engines then choose."""

@@ -265,8 +265,9 @@ class Head(Strict):
     """Soft cap of the logits: c · tanh(logit / c). None: no cap."""
     scale: float | None = None
     """Constant factor of the logits. None: 1."""
-    unit_rows: bool = False
-    """Whether each row of the matrix is divided by its length before its use (Baichuan 2)."""
+    normalized: Literal["rows", "columns"] | None = None
+    """What is divided by its length before the matrix is used: its `rows`, one for each token
+    (Baichuan 2), or its `columns` (Ling Plus). None: neither."""
     module: str | None = None
     """Name of the head's module in the checkpoint, where it is not the usual one of the kind
     (`v_head`). None: it is."""

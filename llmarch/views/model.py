@@ -243,8 +243,8 @@ def vocabulary_lines(a: Architecture) -> list[str]:
         words.append("norm on the embedding")
     if head.bias:
         words.append("bias on the head")
-    if head.unit_rows:
-        words.append("head rows of length 1")
+    if head.normalized:
+        words.append(f"{head.normalized} of the head of length 1")
     if head.softcap:
         words.append(f"logits softcap {head.softcap:g}")
     if head.scale not in (None, 1):

@@ -56,7 +56,7 @@ ROWS: list[tuple[str, str, Any, set[str]]] = [
     ("qwen3-8b", "head.bias", True, {"head-bias-changed"}),
     ("gemma2-9b", "head.softcap", None, {"logit-softcap-changed"}),
     ("qwen3-8b", "head.scale", 0.5, {"logit-scale-changed"}),
-    ("qwen3-8b", "head.unit_rows", True, {"head-unit-rows-changed"}),
+    ("qwen3-8b", "head.normalized", "rows", {"head-normalized-changed"}),
     ("qwen3-8b", "final_norm", None, {"final-norm-changed"}),
     (
         "qwen3-8b",

@@ -12,6 +12,7 @@ CANNOT_RUN = (
     "topk_group is [0-9,]+, more than the [0-9,]+ groups",
     "linear_num_value_heads is [0-9,]+, which is not a multiple of the [0-9,]+ key heads",
     "num_experts_per_tok is [0-9,]+, more than the [0-9,]+ experts",
+    "n_group is [0-9,]+, which does not divide the [0-9,]+ experts",
 )
 """Refusals of configurations that the class builds and cannot run."""
 
@@ -39,6 +40,11 @@ REFUSED: dict[str, dict[str, str]] = {
 """By model type: the settings that are refused (a pattern of the keys set), and why."""
 
 DIFFERENT: dict[str, dict[str, str]] = {
+    "bailing_moe": {"num_nextn_predict_layers=1": "modules of MTP are not part of the total"},
+    "bailing_moe_v2_5": {
+        "num_nextn_predict_layers=1": "modules of MTP are not part of the total",
+        "qk_(rope_|nope_)?head_dim": "the class takes qk_head_dim as it is, no sum",
+    },
     "chatglm": {"pre_seq_len": "a prefix that P-tuning has learned"},
     "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
@@ -52,6 +58,7 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "longcat_flash": {"": "the class allocates zero experts; checkpoints hold none"},
     "lighton_ocr": {"vision_config.head_dim": "config-contradiction: the class computes it"},
     "mistral3": {"vision_config.head_dim": "config-contradiction: the class computes it"},
+    "nemotron-nas": {"num_hidden_layers=7": "block_configs has 8 entries then"},
     "nemotron_h": {"mlp_bias=True": "biases of shared experts are not read"},
     "olmo_hybrid": {"": "the reverse conversion divides its joined convolution into equal parts"},
     "qwen": {
@@ -69,6 +76,8 @@ ENCODER = "use_bidirectional_attention=True"
 """A setting that makes a model an encoder, which is refused as no decoder."""
 
 WITHOUT_FIXTURE = {
+    "bailing_moe_linear": "its published code was not found; named as by mlx-lm",
+    "bailing_moe_v2": "a name of bailing_moe",
     "emu3_text_model": "the text part of emu3",
     "gemma3n": "its vision tower is timm's; tests/fixtures/headers has it",
     "glm4v_moe_text": "the text part of glm4v_moe",

@@ -95,7 +95,7 @@ def fixture(folder):
     first = codes[names[0]]
     return {"about": {"by": "tests/oracle/published_code.py", "transformers": transformers.__version__, "class": first.model.__name__,
                       "sources": {name: code.about["source"] for name, code in codes.items()}, "whole": True},
-            "model_type": folder.name, "given": {}, "defaults": [first.defaults()], "rows": rows, "refused": refused,
+            "model_type": folder.name, "given": {}, "defaults": list({row["class"]: row for row in reversed([code.defaults() for code in codes.values()])}.values()), "rows": rows, "refused": refused,
             "facts": {"attention": [], "eps": {}, "rope": {}}, "tables": tables}
 
 

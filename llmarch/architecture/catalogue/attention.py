@@ -9,6 +9,8 @@ from ..schema import (
     Attention,
     CompressedAttention,
     LatentAttention,
+    LinearAttention,
+    Mixer,
     QKNorm,
     RelativeLogits,
     SharedTransformer,
@@ -124,9 +126,13 @@ def _latent_ranks(m: LatentAttention) -> str:
     return f"q {query}, kv {latent}"
 
 
-def _qk_norm(m: Softmax) -> str:
+def _qk_norm(m: Mixer) -> str | None:
     """Return what the norms of queries and keys are over: `per head, weight + 1`."""
     match m:
+        case LinearAttention():
+            if m.qk_norm is None:
+                return None
+            return _qk_norm_words(m.qk_norm)
         case CompressedAttention():
             return "on the latents, and q per head without weight"
         case LatentAttention():
@@ -456,7 +462,7 @@ FACTS = (
         "Attention",
         "QK-norm",
         _QK_NORM,
-        SOFTMAX,
+        (*SOFTMAX, LinearAttention),
         words=_qk_norm,
         takes="block",
         equal="QK-norm {}",
@@ -472,7 +478,7 @@ FACTS = (
             "The same norm weights are used at another place or with another offset, so attention "
             "scores differ.",
         ),
-        (Attention,),
+        (Attention, LinearAttention),
         words=None,
     ),
     Fact(

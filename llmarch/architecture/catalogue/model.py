@@ -295,15 +295,15 @@ FACTS = (
         implied=_one,
     ),
     Fact(
-        "head.unit_rows",
+        "head.normalized",
         "Size",
-        "head rows of length 1",
+        "normalised head",
         ChangeRule(
-            "head-unit-rows-changed",
+            "head-normalized-changed",
             "behaviour",
-            "head with rows of length 1 or without",
-            "Rows of the head are divided by their length in one of the two models only: logits "
-            "are on another scale, token by token.",
+            "normalisation of the head changed",
+            "Rows or columns of the head are divided by their length in one of the two models "
+            "only: logits are on another scale.",
         ),
     ),
     Fact(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ...views.numbers import number, theta
-from ..schema import CompressedAttention, Rope, RopeScaling
-from ..wording.mixers import Softmax
+from ..schema import CompressedAttention, LinearAttention, Mixer, Rope, RopeScaling
 from ..wording.positions import rope_scaling_word, rotary_word
 from .attention import SOFTMAX
 from .fact import DETAIL, LEAD, ChangeRule, Fact, plain_or_unknown
 
 _SECTION = "Position"
+ROTATED = (*SOFTMAX, LinearAttention)
+"""Mixers that may have rotary positions."""
 _ROPE = "mixers.*.rope"
 
 _ROTARY_DIMS = ChangeRule(
@@ -38,14 +39,14 @@ _PARAMETERS = (
 """Numbers of a scaling that its words leave out."""
 
 
-def _rotary_dims(m: Softmax) -> str | None:
+def _rotary_dims(m: Mixer) -> str | None:
     """Return how many dims of a head rotate: `64 of 192 dims, interleaved`."""
     if m.rope is None:
         return None
     return rotary_word(m.rope, m)
 
 
-def _partial_rotary(m: Softmax) -> str | None:
+def _partial_rotary(m: Mixer) -> str | None:
     """Return `_rotary_dims` where not all dims rotate, or neighbours rotate together."""
     words = _rotary_dims(m)
     if words is None or (words.startswith("all ") and words.endswith(" dims")):
@@ -108,7 +109,7 @@ FACTS = (
             "Layers see positions in one of the two models only. The model loads, and its answers "
             "are wrong.",
         ),
-        SOFTMAX,
+        ROTATED,
         words=None,
         rank=LEAD,
     ),
@@ -124,7 +125,7 @@ FACTS = (
             "from subtly in short prompts to nonsense in long ones. Cached prefixes of the old "
             "model are useless.",
         ),
-        SOFTMAX,
+        ROTATED,
         words=theta,
         rank=LEAD,
     ),
@@ -133,7 +134,7 @@ FACTS = (
         _SECTION,
         "rotary",
         _ROTARY_DIMS,
-        SOFTMAX,
+        ROTATED,
         words=_rotary_dims,
         takes="block",
         unit="dims",
@@ -159,7 +160,7 @@ FACTS = (
             "Neighbouring dims rotate together instead of halves, or the reverse. Without "
             "permuted weights the answers are nonsense.",
         ),
-        SOFTMAX,
+        ROTATED,
         words=None,
     ),
     Fact(
@@ -172,7 +173,7 @@ FACTS = (
             "width over which rotary pairs are laid out changed",
             "Frequencies differ, and other dims are paired.",
         ),
-        SOFTMAX,
+        ROTATED,
         unit="dims",
         rank=DETAIL,
     ),
@@ -181,7 +182,7 @@ FACTS = (
         _SECTION,
         "scaling",
         _ROPE_SCALING,
-        SOFTMAX,
+        ROTATED,
         words=rope_scaling_word,
     ),
     Fact(
@@ -195,7 +196,7 @@ FACTS = (
             "Pairs follow time, height and width in other shares. Images and videos are seen at "
             "other places, text mostly as before.",
         ),
-        SOFTMAX,
+        ROTATED,
         words=_axes,
         takes="owner",
     ),
@@ -204,7 +205,7 @@ FACTS = (
         _SECTION,
         "scaling parameters",
         _ROPE_SCALING,
-        SOFTMAX,
+        ROTATED,
         words=_scaling_parameters,
         takes="owner",
         rank=DETAIL,
@@ -214,7 +215,7 @@ FACTS = (
         _SECTION,
         "scaling factors",
         _ROPE_SCALING,
-        SOFTMAX,
+        ROTATED,
         words=_scaling_factors,
         takes="owner",
         rank=DETAIL,

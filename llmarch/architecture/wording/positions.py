@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...views.numbers import number
-from ..schema import Embedding, LatentAttention, Rope, RopeScaling
-from .mixers import Softmax
+from ..schema import Embedding, LatentAttention, LinearAttention, Mixer, Rope, RopeScaling
 
 SCALING = {
     "yarn": "YaRN",
@@ -32,7 +31,7 @@ def absolute_positions(e: Embedding) -> str | None:
     return absolute_kind(e)
 
 
-def rotary_word(r: Rope, m: Softmax) -> str:
+def rotary_word(r: Rope, m: Mixer) -> str:
     """Return `all 128 dims`, or `64 of 192 dims, interleaved`.
 
     r: the rotary positions.
@@ -40,6 +39,8 @@ def rotary_word(r: Rope, m: Softmax) -> str:
     """
     if isinstance(m, LatentAttention):
         head_dim = m.qk_nope_head_dim + m.qk_rope_head_dim
+    elif isinstance(m, LinearAttention):
+        head_dim = m.key_head_dim
     else:
         head_dim = m.head_dim
     dims = f"{number(r.rotary_dim)} of {number(head_dim)} dims"

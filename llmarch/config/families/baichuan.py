@@ -32,11 +32,12 @@ def read(c: ConfigKeys) -> Draft:
         positions = {"rope": None, "alibi": 8.0}
     heads = c.size("num_attention_heads")
     vocabulary = c.size("vocab_size").value
-    unit_rows = derived(vocabulary == _BAICHUAN_2, f"vocab_size is {_BAICHUAN_2} in Baichuan 2")
+    normalized = "rows" if vocabulary == _BAICHUAN_2 else None
+    in_2 = derived(normalized, f"vocab_size is {_BAICHUAN_2} in Baichuan 2")
     return blocks.decoder(
         c,
         context_length=context,
-        head=draft(s.Head, unit_rows=unit_rows),
+        head=draft(s.Head, normalized=in_2),
         mixers={"full": blocks.attention(c, kv_heads=heads, **positions)},
         ffns={"dense": blocks.dense(c)},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense"),

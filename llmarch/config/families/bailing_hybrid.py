@@ -1,23 +1,36 @@
-"""Ling and Ring 2.6: Kimi Delta Attention, gated MLA on every sixth layer, DeepSeek's MoE.
+"""Ling 3: Kimi Delta Attention, gated MLA on every sixth layer, DeepSeek's MoE.
 
-Decay and output gate of the linear layers are of full rank.
+Decay and output gate of the linear layers are of full rank. Ling and Ring 2.5 and 2.6 have the
+model_type too: their class tells them. They have lightning attention in place of KDA, and MLA
+without a gate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
+from .bailing_moe import (
+    MTP_ROWS,
+    NORMALIZED,
+    grouped_layers,
+    lightning,
+    lightning_parts,
+    names_class,
+)
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("pretraining_tp", "mtp_loss_scaling_factor")
+    if c.model_type == "bailing_moe_v2_5" or names_class(c, "BailingMoeV2_5"):
+        return _lightning_decoder(c)
     layers = _attention_layers(c)
     first = c.size("first_k_dense_replace", least=0)
     ffns = blocks.moe_layers(c, lambda i: i >= first.value, first)
@@ -32,6 +45,30 @@ def read(c: ConfigKeys) -> Draft:
         ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
         mtp=mtp,
         **blocks.layer_wiring(layers, ffns),
+    )
+
+
+def _lightning_decoder(c: ConfigKeys) -> Draft:
+    """Read a decoder of version 2.5, with lightning attention."""
+    c = c.with_context(ref=_LING_2_5, defaults=_DEFAULTS_2_5 | NORMALIZED, defaults_ref=_CONFIG_2_5)
+    c.ignore("embedding_dropout", "output_dropout", "max_window_layers", "router_dtype")
+    c.expect("score_function", "sigmoid")
+    c.expect("moe_router_enable_expert_bias", True)
+    c.ignore("moe_shared_expert_intermediate_size")
+    ffns = blocks.moe_after_dense_prefix(c)
+    layers = grouped_layers(c)
+    bias = c.flag("use_qkv_bias")
+    latent = partial(blocks.latent_attention, bias=bias, obeys_kv_heads=False)
+    wiring = blocks.layer_wiring(layers, ffns)
+    module = "full_moe"
+    if module not in wiring["layer_kinds"]:
+        module = blocks.last_kind(wiring)
+    return blocks.decoder(
+        c,
+        mixers=blocks.read_used_blocks(c, {"full": latent, "linear": lightning}, layers.value),
+        ffns=blocks.deepseek_ffns(c, ffns, blocks.sigmoid_router),
+        mtp=blocks.mtp(c, module, _LING_2_5),
+        **wiring,
     )
 
 
@@ -88,18 +125,57 @@ def _kda_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTenso
     yield from module.linear("dense", hidden, rows)
 
 
+def _linear_parts(a: s.LinearAttention, hidden: int) -> Iterator[tensors.BlockTensor]:
+    """Yield the tensors of KDA or of lightning attention."""
+    if a.variant == "lightning":
+        return lightning_parts(a, hidden)
+    return _kda_parts(a, hidden)
+
+
+_LING_2_5 = "inclusionAI/Ring-V2.5/models/modeling_bailing_moe_v2_5.py"
+_CONFIG_2_5 = "inclusionAI/Ring-V2.5/models BailingMoeV2_5Config"
+_DEFAULTS_2_5 = {
+    "first_k_dense_replace": 1,
+    "group_norm_size": 4,
+    "head_dim": 128,
+    "hidden_act": "silu",
+    "kv_lora_rank": 512,
+    "layer_group_size": 5,
+    "max_position_embeddings": 32768,
+    "moe_intermediate_size": 512,
+    "n_group": 8,
+    "num_nextn_predict_layers": 0,
+    "num_shared_experts": 1,
+    "partial_rotary_factor": 0.5,
+    "q_lora_rank": None,
+    "qk_nope_head_dim": 128,
+    "qk_rope_head_dim": 64,
+    "rms_norm_eps": 1e-6,
+    "rope_interleave": True,
+    "rope_theta": 600000.0,
+    "routed_scaling_factor": 1.0,
+    "tie_word_embeddings": False,
+    "topk_group": 4,
+    "use_bias": False,
+    "use_qk_norm": True,
+    "use_qkv_bias": False,
+    "v_head_dim": 128,
+}
+
 FAMILY = Family(
     name="bailing_hybrid",
     title="Ling hybrid",
     ref=modeling("bailing_hybrid"),
+    refs={"bailing_moe_v2_5": _LING_2_5},
     read=read,
     naming=tensors.Naming(
         embedding="model.word_embeddings.weight",
         blocks={
             s.LatentAttention: tensors.latent_parts("attention", o="dense"),
-            s.LinearAttention: _kda_parts,
+            s.LinearAttention: _linear_parts,
             s.MoE: tensors.moe_parts(selection_bias="gate.expert_bias"),
         },
+        mtp=MTP_ROWS,
     ),
     conversions={
         "bailing_hybrid": replace(
@@ -123,6 +199,7 @@ FAMILY = Family(
         )
     },
     defaults={
+        "bailing_moe_v2_5": _DEFAULTS_2_5,
         "bailing_hybrid": {
             "attention_bias": False,
             "first_k_dense_replace": 2,
@@ -150,5 +227,9 @@ FAMILY = Family(
             "v_head_dim": 128,
         },
     },
-    config_class={"bailing_hybrid": "BailingHybridConfig"},
+    config_class={
+        "bailing_hybrid": "BailingHybridConfig",
+        "bailing_moe_v2_5": "BailingMoeV2_5Config",
+    },
+    other_classes={"bailing_hybrid": ("BailingMoeV2_5", "BailingMoeV3")},
 )

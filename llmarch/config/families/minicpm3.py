@@ -1,4 +1,8 @@
-"""MiniCPM3: multi-head latent attention in a dense decoder, with scaled embedding and branches."""
+"""MiniCPM 1 to 4: Llama's layers with a scaled embedding, scaled branches and scaled logits.
+
+MiniCPM 3 has multi-head latent attention. The MoE of 8x2B, whose code was not found, is read as
+vLLM reads it. MiniCPM 4 reads few blocks of a long context (`sparse_config`), without weights.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +24,37 @@ def read(c: ConfigKeys) -> Draft:
         depth = depth_root
     branch = derived(depth / depth_root, "scale_depth / sqrt(num_hidden_layers)")
     step = blocks.multiplied_step(branch)
+    ffn = _moe(c) if c.has("num_experts") else _mlp(c)
+    name = "moe" if c.has("num_experts") else "dense"
     return blocks.decoder(
         c,
         embedding=blocks.embedding(c, scale=c.number("scale_emb")),
         head=draft(s.Head, scale=logits),
         mixers={"full": _attention(c)},
-        ffns={"dense": blocks.dense(c, bias=c.flag("mlp_bias"))},
-        **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense", step),
+        ffns={name: ffn},
+        **blocks.layer_wiring(blocks.every_layer(c, "full"), name, step),
     )
 
 
+def _mlp(c: ConfigKeys) -> Draft:
+    """Read the MLP."""
+    if c.model_type == "minicpm3":
+        return blocks.dense(c, bias=c.flag("mlp_bias"))
+    c.ignore("mup_denominator")  # of draft heads
+    return blocks.dense(c)
+
+
+def _moe(c: ConfigKeys) -> Draft:
+    """Read the MoE of MiniCPM 8x2B."""
+    router = draft(s.Router, scoring="softmax", normalized=True)
+    return blocks.moe(c, router, width="intermediate_size")
+
+
 def _attention(c: ConfigKeys) -> Draft:
-    """Read MLA, whose rotated dims are paired half by half."""
+    """Read GQA, or in MiniCPM 3 MLA, whose rotated dims are paired half by half."""
+    if c.model_type == "minicpm":
+        dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
+        return blocks.attention(c, head_dim=dim, **blocks.attention_biases(c))
     dim = c.size("v_head_dim", default=None)
     if dim.value is None:
         dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
@@ -41,11 +64,25 @@ def _attention(c: ConfigKeys) -> Draft:
 
 FAMILY = Family(
     name="minicpm3",
-    title="MiniCPM3",
+    title="MiniCPM",
     ref=modeling("minicpm3"),
+    refs={"minicpm": "openbmb/MiniCPM4-8B/modeling_minicpm.py"},
     read=read,
-    naming=tensors.Naming(),
+    naming=tensors.Naming(
+        blocks={s.MoE: tensors.moe_parts(gate="w1", up="w3", down="w2")},
+    ),
     defaults={
+        "minicpm": {
+            "attention_bias": False,
+            "dim_model_base": 1,
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 10000.0,
+            "scale_depth": 1,
+            "scale_emb": 1,
+            "tie_word_embeddings": True,
+        },
         "minicpm3": {
             "attention_bias": False,
             "dim_model_base": 256,
@@ -63,5 +100,5 @@ FAMILY = Family(
             "tie_word_embeddings": True,
         },
     },
-    config_class={"minicpm3": "MiniCPM3Config"},
+    config_class={"minicpm": "MiniCPMConfig", "minicpm3": "MiniCPM3Config"},
 )

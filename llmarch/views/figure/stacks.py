@@ -310,8 +310,8 @@ def head_box(a: Architecture) -> Box:
     lines = [matrix]
     if head.scale not in (None, 1):
         lines.append(f"× {head.scale:.4g}")
-    if head.unit_rows:
-        lines.append("rows of length 1")
+    if head.normalized:
+        lines.append(f"{head.normalized} of length 1")
     if head.softcap:
         softcap = number(head.softcap)
         lines.append(f"softcap {softcap}")

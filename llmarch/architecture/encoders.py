@@ -99,6 +99,8 @@ class Tower(Strict):
     (LLaVA-NeXT)."""
     patch_frames: int = 1
     """Frames of a video that a patch spans."""
+    tokens_per_second: int | None = None
+    """Positions in time that a second of a video takes (Qwen2.5-VL). None: frames count alone."""
     position_axes: int = 1
     """Number of position tables, one for each axis: 1 for the flat patch index, 2 for rows and
     columns."""

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from helpers.paths import SPECS
+from helpers.type_fixtures import TYPES, read_fixture
 
-from llmarch.checkpoint.reading import read_model
+from llmarch.checkpoint.reading import build_with_template, configure, read_model
+from llmarch.config.families import MODEL_TYPES
 from llmarch.errors import InternalError, LlmarchError
 from llmarch.renderers import json as documents
 from llmarch.sources.raw import RawModel
@@ -97,6 +99,46 @@ def test_spoiled_configs(path: Path) -> None:
             refused += 1
             assert error.message
     assert refused < 16
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("model_type", [name for name in TYPES if name in MODEL_TYPES])
+def test_spoiled_configs_of_types(model_type: str) -> None:
+    rows = read_fixture(model_type)["rows"]
+    chance = random.Random(model_type)
+    for row in chance.choices(rows, k=8):
+        saved = {**rows[0]["saved"], **row["saved"], "model_type": model_type}
+        try:
+            family, keys = configure(spoiled(saved, chance), "config.json")
+            build_with_template(family, keys, {})
+        except InternalError:
+            raise
+        except LlmarchError as error:
+            assert error.message
+
+
+@pytest.mark.parametrize(
+    ("model_type", "changes"),
+    [
+        ("internvl", {"vision_config": {"norm_type": "x"}}),
+        ("glm4v_moe", {"text_config": {"first_k_dense_replace": 10_000}}),
+        ("bamba", {"time_step_limit": []}),
+        ("emu3", {"architectures": True}),
+        ("moshi", {"architectures": 1}),
+        ("inkling_text", {"logits_mup_width_multiplier": 0}),
+    ],
+)
+def test_values_that_once_ended_in_a_traceback(model_type: str, changes: dict[str, Any]) -> None:
+    saved = {**read_fixture(model_type)["rows"][0]["saved"], "model_type": model_type}
+    for key, value in changes.items():
+        saved[key] = {**saved[key], **value} if isinstance(value, dict) else value
+    try:
+        family, keys = configure(saved, "config.json")
+        build_with_template(family, keys, {})
+    except InternalError:
+        raise
+    except LlmarchError as error:
+        assert error.message
 
 
 def test_nothing_in_a_document_is_a_command_to_the_terminal() -> None:

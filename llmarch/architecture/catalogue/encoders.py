@@ -382,6 +382,13 @@ FACTS = (
         unit="bins",
     ),
     Fact("towers.*.features", _SECTION, "layers that feed the projector", _COMPUTATION, _VIT),
+    Fact(
+        "towers.*.tokens_per_second",
+        _SECTION,
+        "positions of a second of video",
+        _COMPUTATION,
+        _VIT,
+    ),
     Fact("towers.*.window", _SECTION, "attention window", _COMPUTATION, _VIT, unit="pixels"),
     Fact("towers.*.full_layers", _SECTION, "layers without a window", _COMPUTATION, _VIT),
     Fact("towers.*.deepstack", _SECTION, "deepstack layers", _PROJECTOR, _VIT),

@@ -85,6 +85,8 @@ def check_time_step_limit(c: ConfigKeys) -> None:
     limits = c.items(key, default=None).value
     if limits is None:
         return
+    if not limits:
+        limits = [None]
     unbounded = (inf, "Infinity", "inf", {"__float__": "Infinity"})
     least, most = limits[0], limits[-1]
     is_number = isinstance(most, (int, float))

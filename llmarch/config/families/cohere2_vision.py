@@ -19,7 +19,7 @@ from . import naming_of_decoder, read_wrapper
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    c.ignore("vision_feature_select_strategy", "adapter_layer_norm_eps")
+    c.ignore("vision_feature_select_strategy")
     c.expect("vision_feature_layer", -1)
     return read_wrapper(c, "cohere2", _vision_tower)
 
@@ -41,6 +41,7 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         "projector_activation": "swiglu",
     }
     if c.model_type == "aya_vision":
+        c.describe_only("adapter_layer_norm_eps", 1e-6, "behaviour")
         facts["projector_norms"] = same_evidence([joined.value], joined)
         facts["projector_norm_bias"] = True
     return towers.siglip(v, **facts)

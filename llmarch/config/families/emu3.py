@@ -6,6 +6,7 @@ from ... import tensors
 from ...errors import UnknownFamily
 from .. import blocks
 from ..evidence import Draft
+from ..head import model_class
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -16,7 +17,7 @@ def read(c: ConfigKeys) -> Draft:
     """
     if c.model_type == "emu3_text_model":
         return _decoder(c)
-    if "Emu3ForConditionalGeneration" in (c.data.get("architectures") or ()):
+    if model_class(c) == "Emu3ForConditionalGeneration":
         raise UnknownFamily(
             f"{c.file}: Emu3ForConditionalGeneration is not supported",
             "Its image tokenizer is not read; Emu3ForCausalLM is.",

@@ -238,7 +238,9 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
             f"{c.file}: {v.key('architecture')} is {name.value!r};"
             " llmarch supports mobilenetv5_300m_enc here"
         )
-    v.ignore("model_type", "vocab_offset", "rms_norm_eps", "model_args")
+    v.ignore("model_type", "model_args")
+    v.describe_only("vocab_offset", 262144, "behaviour")
+    v.describe_only("rms_norm_eps", 1e-6, "behaviour")
     v.ignore("do_pooling", "num_classes", "label_names", "pretrained_cfg")
     hidden = v.size("hidden_size")
     return draft(
@@ -258,7 +260,10 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
 def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma3n_audio")
-    v.ignore("gradient_clipping", "vocab_offset", "sscp_conv_group_norm_eps", "sscp_conv_eps")
+    v.ignore("sscp_conv_eps")
+    v.describe_only("gradient_clipping", 1e10, "behaviour")
+    v.describe_only("sscp_conv_group_norm_eps", 1e-3, "behaviour")
+    v.describe_only("vocab_offset", 262272, "behaviour")
     v.describe_only("conf_residual_weight", 0.5, "behaviour")
     v.describe_only("sscp_conv_kernel_size", [[3, 3], [3, 3]], "weights")
     v.describe_only("sscp_conv_stride_size", [[2, 2], [2, 2]], "weights")

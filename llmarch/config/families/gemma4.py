@@ -234,7 +234,8 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
 def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the audio tower, a Conformer."""
     v = FAMILY.part(c, "audio_config", "gemma4_audio")
-    v.ignore("gradient_clipping", "attention_invalid_logits_value")
+    v.describe_only("gradient_clipping", 1e10, "behaviour")
+    v.describe_only("attention_invalid_logits_value", -1e9, "behaviour")
     v.ignore("chunk_size_feed_forward", "is_encoder_decoder")
     v.describe_only("residual_weight", 0.5, "behaviour")
     hidden = v.size("hidden_size")

@@ -152,7 +152,8 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
 def _naming(a: s.Architecture) -> tensors.Naming:
     """Return the published names."""
     names = tensors.Naming(tower=_tower_rows)
-    if not any(isinstance(ffn, s.MoE) for ffn in a.ffns.values()):
+    is_sparse = any(isinstance(ffn, s.MoE) for ffn in a.ffns.values())
+    if not (is_sparse or a.model_type.startswith("glm4v_moe")):  # of which all may be dense
         names = tensors.Naming(
             tower=_tower_rows,
             norms=(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
-from ..evidence import Draft, draft
+from ..evidence import Draft, Sourced, derived, draft
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    c.ignore("n_ctx", "rotary", "scale_attn_weights")  # keys of the first code, without effect
+    c.ignore("rotary", "scale_attn_weights")  # keys of the first code, without effect
     c.ignore("rope_parameters")  # the frequencies are written in the code
     layers = blocks.every_layer(c, "full", "n_layer", "num_hidden_layers")
     return blocks.decoder(
@@ -37,7 +37,20 @@ def _attention(c: ConfigKeys) -> Draft:
         c, ("n_embd", "hidden_size"), ("n_head", "num_attention_heads")
     )
     rotary = c.size("rotary_dim", most=mixer["head_dim"].value)
+    if c.model_type == "codegen":
+        rotary = _within_context(c, rotary)
+    else:
+        c.ignore("n_ctx")
     return mixer.replace(rope=draft(s.Rope, theta=10000.0, rotary_dim=rotary, interleaved=True))
+
+
+def _within_context(c: ConfigKeys, rotary: Sourced) -> Sourced:
+    """Return the rotated dimensions of CodeGen's class, which bounds them by `n_ctx` per head."""
+    heads = c.size("n_head", "num_attention_heads").value
+    most = c.size("n_ctx", default=2048).value // heads
+    if rotary.value <= most:
+        return rotary
+    return derived(most, "n_ctx / n_head, rounded down")
 
 
 def _naming(a: s.Architecture) -> tensors.Naming:

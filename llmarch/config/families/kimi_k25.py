@@ -28,8 +28,8 @@ def read(c: ConfigKeys) -> Draft:
     part, text = read_text_part(c, "deepseek_v3")
     # how pictures stand among tokens
     c.ignore("media_placeholder_token_id", "video_placeholder", "use_unified_vision_chunk")
-    # read with the tower, if there is one
-    c.ignore("projection_hidden_size", "projection_layer_norm_eps")
+    c.ignore("projection_hidden_size")  # read with the tower, if there is one
+    c.describe_only("projection_layer_norm_eps", 1e-5, "behaviour")
     return blocks.wrapped(c, part, text, vision=_moonvit)
 
 
@@ -42,14 +42,15 @@ def _moonvit(c: ConfigKeys, text: Draft) -> Draft:
     keys = FAMILY.part(c, "vision_config", "kimi_k25_vision")
     for key, value in _FIXED.items():
         keys.expect(key, value)
-    keys.ignore(
-        "model_type", "init_pos_emb_time", "pos_emb_time"
-    )  # positions in time are fixed sines
-    keys.ignore("projector_ln_eps")
+    keys.ignore("model_type")
+    for frames in ("init_pos_emb_time", "pos_emb_time"):  # of fixed sines
+        keys.describe_only(frames, 4, "behaviour")
+    keys.describe_only("projector_ln_eps", 1e-5, "behaviour")
     rows = keys.size("init_pos_emb_height", "pos_emb_height")
     columns = keys.size("init_pos_emb_width", "pos_emb_width")
     positions = f"{rows.evidence.ref} * {columns.evidence.ref}"
     hidden = keys.size("vt_hidden_size", "hidden_size")
+    c.describe_only("projection_hidden_size", hidden.value, "weights")
     heads = ("vt_num_attention_heads", "num_attention_heads")
     dim = derived(hidden.value // keys.size(*heads).value, "vision hidden size / heads")
     width = text["hidden_size"]

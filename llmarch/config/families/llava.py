@@ -37,20 +37,42 @@ _PREFIXES = {
 """What reads a tower, what yields its tensors, and what their names begin with."""
 
 
+_FIVE_VIEWS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+_VIEWS = {
+    "llava_next": _FIVE_VIEWS,
+    "llava_next_video": _FIVE_VIEWS,
+    "llava_onevision": [[384 * i, 384 * j] for i in range(1, 7) for j in range(1, 7)],
+}
+"""The sizes to which images are scaled before they are cut into views, by class."""
+
 _TIED_BY_EITHER = ("llava", "llava_next_video", "llava_onevision")
 """Types whose class takes the text part's flag where its own is off."""
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    c.ignore("image_seq_length", "image_grid_pinpoints", "vision_aspect_ratio", "vocab_size")
+    c.ignore("image_seq_length", "vision_aspect_ratio", "vocab_size")
     c.ignore("use_image_newline_parameter", "video_seq_length", "hidden_size")
-    c.ignore("spatial_pool_mode", "spatial_pool_stride")
+    _describe_views(c)
     default = _DECODERS.get(c.model_type, "llama")
     tied_by = "wrapper"
     if c.model_type in _TIED_BY_EITHER:
         tied_by = "either"
     return read_wrapper(c, default, _vision_tower, tied_by=tied_by)
+
+
+def _describe_views(c: ConfigKeys) -> None:
+    """Report how images are cut and videos are pooled, where it is not as in the class."""
+    views = _VIEWS.get(c.model_type)
+    if views is None:
+        c.ignore("image_grid_pinpoints")
+    else:
+        c.describe_only("image_grid_pinpoints", views, "behaviour")
+    if c.model_type == "llava_next_video":
+        c.describe_only("spatial_pool_mode", "average", "behaviour")
+        c.describe_only("spatial_pool_stride", 2, "behaviour")
+    else:
+        c.ignore("spatial_pool_mode", "spatial_pool_stride")
 
 
 def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
@@ -66,7 +88,7 @@ def _vision_tower(c: ConfigKeys, text: Draft) -> Draft:
         "newline": c.model_type in ("llava_next", "llava_next_video", "llava_onevision"),
     }
     if c.model_type == "vipllava":
-        c.ignore("projector_layernorm_eps")
+        c.describe_only("projector_layernorm_eps", 1e-5, "behaviour")
         width = facts["projector"][0]["inputs"]
         facts["projector_norms"] = same_evidence([width.value], width)
         facts["projector_norm_bias"] = True

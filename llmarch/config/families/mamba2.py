@@ -6,6 +6,7 @@ from ... import tensors
 from ...architecture import schema as s
 from .. import blocks
 from ..evidence import Draft, draft
+from ..findings import refused_by_transformers
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -13,9 +14,22 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("time_step_rank", "time_step_min", "time_step_max", "time_step_floor")
     blocks.check_time_step_limit(c)
-    c.ignore("chunk_size", "expand", "rms_norm", "norm_before_gate")
+    c.ignore("chunk_size", "rms_norm", "norm_before_gate")
+    _check_width(c)
     c.ignore("residual_in_fp32", "rescale_prenorm_residual")
     return blocks.mamba_decoder(c, _mamba2)
+
+
+def _check_width(c: ConfigKeys) -> None:
+    """Report heads that are not as wide together as `expand` says: the class refuses them."""
+    factor = c.number("expand", default=None).value
+    if factor is None:
+        return
+    expanded = factor * c.size("hidden_size").value
+    inner = c.size("num_heads").value * c.size("head_dim").value
+    if expanded != inner:
+        problem = f"times hidden_size is {expanded:,g}, but num_heads * head_dim {inner:,}"
+        refused_by_transformers(c, "expand", problem, c.data.get("expand"))
 
 
 def _mamba2(c: ConfigKeys) -> Draft:

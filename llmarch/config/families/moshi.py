@@ -7,6 +7,7 @@ from ...architecture import schema as s
 from ...errors import ConfigError, UnknownFamily
 from .. import blocks
 from ..evidence import Draft, derived, draft
+from ..head import model_class
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -15,7 +16,7 @@ def read(c: ConfigKeys) -> Draft:
 
     Raises UnknownFamily for a class that holds the audio codec and the depth decoder too.
     """
-    if "MoshiForConditionalGeneration" in (c.data.get("architectures") or ()):
+    if model_class(c) == "MoshiForConditionalGeneration":
         raise UnknownFamily(
             f"{c.file}: MoshiForConditionalGeneration is not supported",
             "Its codec and depth decoder are not read; MoshiForCausalLM is.",

@@ -38,7 +38,7 @@ def _part(c: ConfigKeys, name: str) -> ConfigKeys:
 
 def _vision_tower(v: ConfigKeys, width: Sourced) -> Draft:
     """Read the tower, whose squares of patches are averaged, and the projector."""
-    v.ignore("crop_size")  # how images are cut
+    v.describe_only("crop_size", 448, "behaviour")
     return towers.siglip(
         v,
         ("phi4_multimodal_vision",),
@@ -73,7 +73,9 @@ def _projector(inputs: Sourced, width: Sourced) -> list[Draft]:
 
 def _audio_tower(v: ConfigKeys, width: Sourced) -> Draft:
     """Read the audio encoder."""
-    v.ignore("chunk_size", "left_chunk", "feature_layer", "dropout_rate")
+    v.ignore("feature_layer", "dropout_rate")
+    v.describe_only("chunk_size", -1, "behaviour")
+    v.describe_only("left_chunk", 18, "behaviour")
     for key, word in _WORDS.items():
         v.describe_only(key, word, breaks="behaviour")
     kind = vision.encoder_kind(v, "phi4_multimodal_audio")

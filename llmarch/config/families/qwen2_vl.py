@@ -76,7 +76,9 @@ def _tower(c: ConfigKeys, text: Draft) -> Draft:
     channels = "in_channels"
     if "in_chans" in v.data:
         channels = "in_chans"
-    v.ignore("in_channels", "in_chans", "spatial_patch_size", "tokens_per_second")
+    v.ignore("in_channels", "in_chans", "spatial_patch_size")
+    if c.model_type == "qwen2_vl":
+        v.ignore("tokens_per_second")
     read_tower = vision.transformer(
         v,
         heads=("num_heads",),
@@ -119,6 +121,7 @@ def _tower_of_2_5(v: ConfigKeys) -> dict[str, Any]:
         "output": v.size("out_hidden_size"),
         "ffn": blocks.dense(v, bias=True),
         "norm": draft(s.Norm, kind="rmsnorm", eps=1e-6),
+        "tokens_per_second": v.size("tokens_per_second"),
         "window": v.size("window_size"),
         "full_layers": v.items("fullatt_block_indexes", entry=int),
     }
@@ -197,6 +200,7 @@ FAMILY = Family(
             "hidden_size": 3584,
             "intermediate_size": 3420,
             "out_hidden_size": 3584,
+            "tokens_per_second": 4,
             "window_size": 112,
         },
     },

@@ -119,7 +119,7 @@ def _mixer(c: ConfigKeys, layers: list[str], kind: str) -> Draft:
 
 def _softmax_scale(c: ConfigKeys, dim: Sourced) -> Sourced | None:
     """Read the factor of scores if it is not the usual 1 / sqrt(head dim)."""
-    scalar = c.number("query_pre_attn_scalar", default=dim)
+    scalar = c.positive("query_pre_attn_scalar", default=dim)
     if scalar.value == dim.value:
         return None
 

@@ -13,7 +13,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 _KERNELS = (
     "add_out_norm autocast_kernel_dtype chunk_size chunkwise_kernel max_inference_chunksize mode"
-    " norm_reduction_force_float32 return_last_states sequence_kernel step_kernel weight_mode"
+    " norm_reduction_force_float32 return_last_states sequence_kernel step_kernel"
     " inference_state_dtype"
 ).split()
 """Keys that choose how the same thing is computed."""
@@ -22,6 +22,7 @@ _KERNELS = (
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder. Raises ConfigError for an embedding of another width than the stream."""
     c.ignore(*_KERNELS, "tie_word_embeddings")
+    c.describe_only("weight_mode", "single", "weights")
     hidden = c.size("hidden_size")
     width = c.size("embedding_dim", default=hidden).value
     if width != hidden.value:
@@ -46,14 +47,14 @@ def read(c: ConfigKeys) -> Draft:
 
 def _rounded(c: ConfigKeys, key: str, multiple: int) -> Sourced:
     """Return hidden_size times a factor, rounded up to a multiple."""
-    size = c.size("hidden_size").value * c.number(key).value
+    size = c.size("hidden_size").value * c.positive(key).value
     steps = int((size + multiple - 1) // multiple)
     return derived(steps * multiple, f"hidden_size * {key}, rounded up to {multiple}")
 
 
 def _share(c: ConfigKeys, key: str) -> Sourced:
     """Return hidden_size times a factor; only the class's properties round it up."""
-    width = int(c.size("hidden_size").value * c.number(key).value)
+    width = int(c.size("hidden_size").value * c.positive(key).value)
     return derived(width, f"hidden_size * {key}")
 
 

@@ -65,6 +65,9 @@ class Quantization(Strict):
     excluded: tuple[str, ...] = ()
     """Modules that are left unquantised, as the method writes them: module names, globs, or `re:`
     and a regular expression."""
+    excludes_none: bool = False
+    """Whether the list of unquantised modules is stated and empty: transformers, which leaves the
+    head as it is where there is no list, then quantises it too."""
 
 
 class ModuleFormat(NamedTuple):

@@ -56,9 +56,14 @@ class Classification:
     """All others, with their canonical names."""
 
     @property
+    def not_unpacked(self) -> list[LogicalTensor]:
+        """Return the tensors that could not be compared."""
+        return [*self.not_comparable, *self.packed]
+
+    @property
     def uncertain(self) -> bool:
         """Return whether some tensor could not be compared."""
-        return bool(self.not_comparable or self.packed)
+        return bool(self.not_unpacked)
 
 
 def classify(

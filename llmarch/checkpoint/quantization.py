@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..architecture.paths import last_part
 from ..architecture.schema import Finding, Quantization, Severity
 from ..errors import printable
 from .declared_storage import formats_declared, storage_findings
-from .exclusions import ModuleList, expand_modules, module_names
+from .exclusions import ModuleList, any_names, expand_modules, module_names
 from .findings import info_finding
 from .indices import Index, folded_names
 from .list_readers import format_readers_of, readers_of
 from .logical import LogicalTensor
 from .method_loaders import (
+    OWN_TENSORS,
     formats_of,
     is_known_method,
     loads_plain,
@@ -43,6 +45,8 @@ MAX_PATHS = 3
 FLOATS = frozenset({"F16", "BF16", "F32", "F64", "F8_E4M3", "F8_E5M2", ""})
 
 _TOKEN_TABLE = "router.token_table"
+_PART_OF_MODULE = re.compile(r"(?:\.(?:weight|centroids))?\.[^.]+$")
+"""What follows the name of a module in that of one of its tensors: `.W_q`, `.weight._data`."""
 PLAIN = frozenset({"F16", "BF16", "F32"})
 """Dtypes of weights that are not quantised."""
 
@@ -133,7 +137,7 @@ def quantization_findings(
     unpacked: Unpacked,
     declared: Quantization | None,
     conversion: Conversion,
-    uncertain: bool,
+    unknown: list[LogicalTensor],
 ) -> list[Finding]:
     """Return the findings where declaration and tensors disagree.
 
@@ -141,7 +145,7 @@ def quantization_findings(
     unpacked: all logical tensors, with the formats they are in.
     declared: the quantization that the config declares.
     conversion: how transformers finds the tensors of the model_type.
-    uncertain: some tensors are in a packing that llmarch does not unpack, perhaps the declared.
+    unknown: tensors in a packing that llmarch does not unpack, perhaps the declared.
     """
     tensors = [tensor for match in matches for tensor in match.tensors]
     packed = [x for x in tensors if x.packing]
@@ -155,9 +159,10 @@ def quantization_findings(
 
     modules = DeclaredModules(declared, conversion)
     findings += in_no_declared_format(matches, modules)
+    findings += excluded_in_own_format(unknown, modules)
     if not packed:
         plain = [x for x in tensors if x.dtype]
-        if not uncertain and declares_some_module(matches, modules):
+        if not unknown and declares_some_module(matches, modules):
             findings += declared_but_plain(plain, declared)
     else:
         findings += wrong_format(packed, unpacked, declared)
@@ -348,6 +353,29 @@ def excluded_but_packed(matches: list[Match], modules: DeclaredModules) -> list[
                 )
                 findings.append(packing_finding(path, message, "excluded", tensor.packing))
     return findings
+
+
+def excluded_in_own_format(unknown: list[LogicalTensor], modules: DeclaredModules) -> list[Finding]:
+    """Report excluded modules that are stored in the parts of a method that is not unpacked.
+
+    Loaders build what is excluded as it is, and find no weight of that name. torchao's weights say
+    for themselves how they are stored.
+    """
+    declared = modules.declared
+    if declared.method not in OWN_TENSORS or declared.method == "torchao":
+        return []
+    findings: dict[str, Finding] = {}
+    for tensor in unknown:
+        module = replace(tensor, pattern=_PART_OF_MODULE.sub("", tensor.pattern))
+        excluded = modules.exclusions.plainly_matched(module, any_names(module))
+        if not excluded:
+            continue
+        name = folded_names(module.pattern, sorted(excluded))[0]
+        message = (
+            f"stored in parts of {declared.method}, but the config excludes it from quantisation"
+        )
+        findings[name] = packing_finding(name, message, "excluded", declared.method)
+    return list(findings.values())[:MAX_PATHS]
 
 
 class DeclaredModules:
@@ -580,7 +608,8 @@ def read_differently(
     is_told: something that no engine loads is reported already.
     """
     exclusions = modules.exclusions
-    if not is_known_method(modules.declared) or not modules.declared.excluded:
+    has_list = bool(modules.declared.excluded) or modules.declared.excludes_none
+    if not is_known_method(modules.declared) or not has_list:
         return []
     differing: dict[tuple[bool, tuple[str, ...]], list[str]] = {}
     """Tensors, of the head or others, by the readers that do not load them as they are stored."""

@@ -148,7 +148,7 @@ def verify(
             *loader_findings(architecture, matching, conversion, table.writer),
             *orientation_findings(architecture, matching, conversion, table.writer),
             *quantization_findings(
-                matching.matches, unpacked, declared, conversion, classified.uncertain
+                matching.matches, unpacked, declared, conversion, classified.not_unpacked
             ),
         ]
     names_only = not table.has_shapes

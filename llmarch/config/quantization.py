@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from ..architecture.paths import last_part
 from ..architecture.quantization import ModuleFormat
 from ..architecture.schema import Finding, Quantization
 from ..sources.raw import fold
@@ -101,6 +102,10 @@ def read_declaration(declaration: QuantizationKeys) -> Draft:
     experts = _experts(c, q)
     if experts is not None:
         facts["experts"] = experts
+    excluded = facts.get("excluded")
+    if isinstance(excluded, Sourced):
+        name = last_part(excluded.evidence.ref)
+        facts["excludes_none"] = same_evidence(q.data.get(name) == [], excluded)
     return draft(Quantization, method=method, **facts)
 
 

@@ -197,6 +197,24 @@ def test_a_clean_checkpoint_of_a_method_that_is_not_unpacked(method: str) -> Non
     assert quantization.bits == BITS.get(method)
 
 
+BY_NAME = ("hqq", "quanto", "aqlm", "spqr", "vptq", "sinq")
+"""Methods whose parts have names of their own; those of torchao say how they are stored."""
+LISTS = {"hqq": "skip_modules", "aqlm": "linear_weights_not_to_quantize"}
+
+
+@pytest.mark.parametrize("method", BY_NAME)
+def test_an_excluded_module_in_parts_of_the_method_is_named(method: str) -> None:
+    keys, own = OWN[method]
+    key = LISTS.get(method, "modules_to_not_convert")
+    end = ".weight" if method == "aqlm" else ""
+    module = "model.layers.1.self_attn.q_proj"
+    declared = {"quant_method": method, **keys, key: [f"{module}{end}", "lm_head"]}
+    result = packed(declared, parts(own=own)).verified()
+    assert result.status == "conflict"
+    wrong = [f.path for f in result.findings if f.severity != "info"]
+    assert wrong == [module]
+
+
 def test_methods_that_are_not_unpacked_have_tensors_here() -> None:
     """But for those without tensors of their own in safetensors files."""
     assert OWN.keys() | {"gguf", "nvfp4"} == OWN_TENSORS.keys()

@@ -292,6 +292,19 @@ def test_nemotron_h_has_two_names() -> None:
     assert {name.partition(".layers")[0] for name in names} >= {"backbone", "model"}
 
 
+@pytest.mark.parametrize(("names", "is_told"), [(None, False), ([], True), (["lm_head"], False)])
+def test_a_list_of_no_modules_is_a_list(names: list[str] | None, is_told: bool) -> None:
+    """Where there is none, transformers leaves the head as it is."""
+    checkpoint = CLEAN["fp8-block"]()
+    declared = {**checkpoint.config["quantization_config"], "modules_to_not_convert": names}
+    config = {**checkpoint.config, "quantization_config": declared}
+    result = checkpoint._replace(config=config).verified()
+    assert result.status == "verified"
+    assert any(f.rule == "list-by-reader" for f in result.findings) is is_told
+    quantization = result.architecture.quantization
+    assert quantization is not None and quantization.excludes_none is is_told
+
+
 # --- one list after another -----------------------------------------------------------------------
 
 Indices = list[tuple[int, ...]]

@@ -13,6 +13,12 @@ _SCHEME = ChangeRule(
     "The bits are the same, but scales, zero points or the order of columns differ. Engines run a "
     "different kernel, or have none.",
 )
+_EXCLUDED = ChangeRule(
+    "quantization-excluded-changed",
+    "quantization",
+    "list of unquantised modules changed",
+    "The format is the same, but more or fewer modules are stored in it.",
+)
 _MODULES = ChangeRule(
     "quantization-modules-changed",
     "quantization",
@@ -133,18 +139,8 @@ FACTS = (
     ),
     Fact("quantization.targets", "Storage", "quantised modules", _MODULES, words=None),
     Fact("quantization.modules", "Storage", "formats of modules", _MODULES, words=None),
-    Fact(
-        "quantization.excluded",
-        "Storage",
-        "unquantised modules",
-        ChangeRule(
-            "quantization-excluded-changed",
-            "quantization",
-            "list of unquantised modules changed",
-            "The format is the same, but more or fewer modules are stored in it.",
-        ),
-        words=None,
-    ),
+    Fact("quantization.excluded", "Storage", "unquantised modules", _EXCLUDED, words=None),
+    Fact("quantization.excludes_none", "Storage", "no unquantised module", _EXCLUDED, words=None),
     Fact(
         "dtype",
         "Storage",

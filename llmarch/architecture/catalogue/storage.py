@@ -140,7 +140,13 @@ FACTS = (
     Fact("quantization.targets", "Storage", "quantised modules", _MODULES, words=None),
     Fact("quantization.modules", "Storage", "formats of modules", _MODULES, words=None),
     Fact("quantization.excluded", "Storage", "unquantised modules", _EXCLUDED, words=None),
-    Fact("quantization.excludes_none", "Storage", "no unquantised module", _EXCLUDED, words=None),
+    Fact(
+        "quantization.excludes_none",
+        "Storage",
+        "empty list of unquantised modules",
+        _EXCLUDED,
+        words=None,
+    ),
     Fact(
         "dtype",
         "Storage",

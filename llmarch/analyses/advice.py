@@ -385,6 +385,8 @@ def possible_layouts(a: Architecture, gpus: int, engine: Engine) -> Iterator[Par
         for tensor in divisors(gpus // pipeline):
             if tensor > MACHINE_GPUS:
                 continue
+            if tensor * pipeline < gpus and not engine.has_groups:
+                continue
             experts = [1]
             if is_sparse and gpus > pipeline and divides_experts(a, gpus // pipeline):
                 experts.append(gpus // pipeline)

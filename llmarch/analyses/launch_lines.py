@@ -23,6 +23,8 @@ OPERATORS = frozenset(";&|<>()")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=.*", re.DOTALL)
 NEGATIVE_NUMBER = re.compile(r"-\d+(\.\d+)?")
 """A negative number, which is a value and no flag."""
+SHORTEST_BEGINNING = 8
+"""Characters of a flag that is read as the beginning of another, dashes included."""
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -201,8 +203,11 @@ def _read_flags(
         option = engine.launch_flags.get(flag)
         owner = ""
         if option is None:
-            if not _is_harmless(flag, engine):
-                unread.append(flag)
+            if _is_harmless(flag, engine):
+                continue
+            option = _abbreviated(flag, engine)
+        if option is None:
+            unread.append(flag)
             continue
         values[option] = "true"
         if equals:
@@ -210,6 +215,17 @@ def _read_flags(
         elif flag not in engine.launch_switches:
             owner = option
     return values, list(dict.fromkeys(unread)), others
+
+
+def _abbreviated(flag: str, engine: Engine) -> str | None:
+    """Return the option whose flag begins so, as argparse takes it; None of none or several."""
+    if not engine.launch_abbreviates or len(flag) < SHORTEST_BEGINNING:
+        return None
+    flags = engine.launch_flags.items()
+    options = {option for full, option in flags if full.startswith(flag)}
+    if len(options) == 1:
+        return options.pop()
+    return None
 
 
 def _is_harmless(flag: str, engine: Engine) -> bool:

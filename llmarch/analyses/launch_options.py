@@ -33,6 +33,34 @@ ONLINE_FORMATS = {
 """Methods of `--quantization` that quantise a model as it is loaded, and the format of each."""
 
 
+CONTEXT_KEYS = {"rope_scaling", "rope_parameters", "max_position_embeddings", "rope_theta"}
+"""Keys of an override that change no memory but by the context."""
+MOST_FACTOR = 1024
+"""Factors of RoPE's scaling from here on are not read."""
+NO_MODEL = "[ngram]"
+"""What vLLM's former `--speculative-model` said for n-grams."""
+
+
+@frozen
+class ContextExtension(Frozen):
+    """How far a command line extends a model's own context by scaling RoPE, or by saying it."""
+
+    factor: float = 1
+    original: int | None = None
+    """Tokens that the factor is of; None: the model's own context."""
+    stated: int | None = None
+    """The context that an override says; None: it says none."""
+
+    def context(self, own: int) -> int:
+        """Return the extended context.
+
+        own: the context that the config says.
+        """
+        if self.stated is not None:
+            return self.stated
+        return max(own, int(self.factor * (self.original or own)))
+
+
 @frozen
 class LineOptions(Frozen):
     """What a command line says besides the options of a plan."""
@@ -43,6 +71,8 @@ class LineOptions(Frozen):
     """The reference of a model or head that drafts tokens; empty: none."""
     online_format: str = ""
     """The format that a model is quantised to as it is loaded; empty: none."""
+    extension: ContextExtension | None = None
+    """A longer context of the model's own that the line asks for; None: it does not."""
     notes: tuple[str, ...] = ()
     """What a reader must know, as sentences."""
 
@@ -162,6 +192,9 @@ def read_options(
             sliding_share=read.share("sliding_share"),
             gpu_layers=_gpu_layers(read, notes),
             blocks=read.number("blocks"),
+            pool_tokens=read.number("pool_tokens"),
+            graph_batch=read.number("graph_batch"),
+            other_vocabulary=draft.other_vocabulary,
             offload_bytes=int(read.amount("cpu_offload_gib") * 2**30),
             cache_on_cpu="cache_on_cpu" in read,
             split=_split(read, notes),
@@ -178,6 +211,7 @@ def read_options(
         fits_context=read.fits_context,
         drafter=draft.model,
         online_format=ONLINE_FORMATS.get(read.text("quantization"), ""),
+        extension=_extension(read, notes),
         notes=tuple(notes),
     )
     return options, said
@@ -252,10 +286,57 @@ def _slots(read: _Values) -> tuple[int, int | None, int]:
 
 
 def _reserve(read: _Values) -> Reserve:
-    """Return what the engine keeps: no graphs in eager mode."""
-    if "eager" in read:
+    """Return what the engine keeps: no graphs in eager mode.
+
+    vLLM: also with cudagraph_mode NONE (vllm/config/compilation.py).
+    """
+    mode = read.text("graph_mode")
+    if read.text("compilation").startswith("{"):
+        mode = str(_json_object(read, "compilation").get("cudagraph_mode", mode))
+    if "eager" in read or mode.upper() == "NONE":
         return Reserve(graphs=0)
     return Reserve()
+
+
+def _extension(read: _Values, notes: list[str]) -> ContextExtension | None:
+    """Return how a line extends the context: RoPE's scaling, or another length in the config.
+
+    vLLM: `--hf-overrides` and, in old versions, `--rope-scaling`; SGLang:
+    `--json-model-override-args`; llama.cpp: `--rope-scale`, `--rope-freq-scale` and
+    `--yarn-orig-ctx` (common/arg.cpp).
+    """
+    if "rope_scale" in read or "rope_freq_scale" in read:
+        factor = read.amount("rope_scale") or 1 / (read.amount("rope_freq_scale") or 1)
+        return ContextExtension(factor, read.number("rope_original"))
+    config: dict[str, Any] = {}
+    if "rope_scaling" in read:
+        config = {"rope_scaling": _json_object(read, "rope_scaling")}
+    elif "overrides" in read:
+        config = _json_object(read, "overrides")
+    nested = config.pop("text_config", None)
+    if isinstance(nested, dict):
+        config = config | cast("dict[str, Any]", nested)
+    others = sorted(set(config) - CONTEXT_KEYS)
+    if others:
+        notes.append(f"not considered: {', '.join(others)} of {read.flag('overrides')}")
+    scaling = config.get("rope_scaling") or config.get("rope_parameters")
+    stated = _positive(config.get("max_position_embeddings"))
+    if isinstance(scaling, dict):
+        values = cast("dict[str, Any]", scaling)
+        factor = values.get("factor")
+        if isinstance(factor, (int, float)) and 1 <= factor < MOST_FACTOR:
+            original = _positive(values.get("original_max_position_embeddings"))
+            return ContextExtension(float(factor), original or stated)
+    if stated is not None:
+        return ContextExtension(stated=stated)
+    return None
+
+
+def _positive(value: object) -> int | None:
+    """Return a positive whole number, or None."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    return None
 
 
 class Drafting(NamedTuple):
@@ -266,6 +347,8 @@ class Drafting(NamedTuple):
     """Whether the model's own MTP modules draft."""
     model: str = ""
     """Another model or a head; empty: none."""
+    other_vocabulary: bool = False
+    """Whether it may have other tokens."""
 
 
 def _read_drafting(read: _Values) -> Drafting:
@@ -287,7 +370,14 @@ def _read_drafting(read: _Values) -> Drafting:
         tokens = read.number("draft_tokens") or read.engine.draft_tokens
     methods = method.split(",")
     names_own = any(name.endswith("mtp") or name in ("nextn", "eagle") for name in methods)
-    return Drafting(tokens, own_modules=names_own and not model, model=model)
+    if model == NO_MODEL:
+        model = ""
+    return Drafting(
+        tokens,
+        own_modules=names_own and not model,
+        model=model,
+        other_vocabulary=config.get("use_heterogeneous_vocab") is True,
+    )
 
 
 def _json_object(read: _Values, name: str) -> dict[str, Any]:

@@ -445,6 +445,25 @@ def least_share(read: MemoryShare, others: Sequence[MemoryShare]) -> MemoryShare
     return least
 
 
+def check_drafter(a: Architecture, engine: Engine, request: Request) -> None:
+    """Check that a draft model has the tokens of the model.
+
+    vllm: vllm/config/speculative.py verify_equal_vocab_size_if_draft_model; sglang:
+    srt/speculative (STANDALONE); llama.cpp translates the tokens of another.
+
+    Raises ImpossiblePlan for another number of tokens, where the engine refuses it.
+    """
+    drafter = request.drafter
+    if drafter is None or drafter.weights is None or request.options.other_vocabulary:
+        return
+    own, drafted = a.vocab_size, drafter.architecture.vocab_size
+    if engine.needs_equal_vocabularies and own != drafted:
+        raise ImpossiblePlan(
+            f"the drafter {drafter.name} has {drafted:,} tokens, the model {own:,}: "
+            f"{engine.name} takes no draft model of another vocabulary"
+        )
+
+
 def rolled_back_tokens(request: Request) -> int:
     """Return the drafted tokens that states may be rolled back by; none of a whole draft model."""
     drafter = request.drafter
@@ -486,6 +505,7 @@ class Planner:
                 raise ImpossiblePlan("; ".join(refused))
         if request.speculative and not self._drafted_layers(request):
             raise ImpossiblePlan(self._no_mtp_words())
+        check_drafter(a, engine, request)
         if request.cpu_expert_layers and not has_experts(a):
             raise ImpossiblePlan("it has no experts that could stay on the CPU")
         check_options(engine, request)

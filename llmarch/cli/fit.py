@@ -113,7 +113,8 @@ def fit(
         typer.Option(
             "--from",
             metavar="LINE",
-            help="A command line of vllm serve, sglang.launch_server or llama-server to check.",
+            help="A command line of vllm serve, sglang.launch_server, llama-server or "
+            "trtllm-serve to check.",
         ),
     ] = None,
     allow_overflow: Annotated[
@@ -166,18 +167,20 @@ def fit(
         fail("no model is named", "name one, or a command line with --from")
     options = replace(options, gpu=gpu, gpus=None)
     reading = load_reference(ref, offline=offline, headers=not config_only, refresh=refresh)
-    own = reading.architecture.context_length
     notes: list[str] = []
     if read is not None:
         notes = read.notes
+        reading = extend_context(reading, read, notes)
         options = finish_line(read, options, reading, offline=offline, refresh=refresh)
         if read.said.fits_context:
             shortest = advise(reading, replace(options, context=1), counts)
             if shortest.plan.any_context_fits:
                 notes.append("the command line asks for the longest context that fits: any does")
             else:
-                options = replace(options, context=shortest.plan.largest_context or own)
+                longest = shortest.plan.largest_context or reading.architecture.context_length
+                options = replace(options, context=longest)
                 notes.append("the context is the longest that fits, as the command line asks")
+    own = reading.architecture.context_length
     if own and (options.context or 0) > own and not allow_overflow:
         raise PlanError(
             f"{reading.name}: its own context is {own:,}", "--allow-overflow plans it all the same"
@@ -242,6 +245,20 @@ def gpus_of_line(options: PlanOptions, number: int | None) -> tuple[int, ...]:
             f"the command line needs {needed} GPUs, --gpus names {number}", "name as many"
         )
     return (needed,)
+
+
+def extend_context(reading: Reading, read: LaunchLine, notes: list[str]) -> Reading:
+    """Return a reading with the context that a command line gives the model, and say so."""
+    from dataclasses import replace
+
+    a, extension = reading.architecture, read.said.extension
+    if extension is None or not a.context_length:
+        return reading
+    context = extension.context(a.context_length)
+    if context == a.context_length:
+        return reading
+    notes.append(f"the command line makes the model's own context {context:,} tokens")
+    return replace(reading, architecture=replace(a, context_length=context))
 
 
 def finish_line(

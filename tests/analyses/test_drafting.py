@@ -49,7 +49,7 @@ def test_the_pool_is_vllms_own(
         engine="vllm",
         pool_bytes=40 * GIB,
         drafter=draft_model(drafter),
-        engine_options=EngineOptions(batched_tokens=8192, draft_tokens=3),
+        engine_options=EngineOptions(batched_tokens=8192, draft_tokens=3, other_vocabulary=True),
     )
     pool = ModelPlanner(llmarch.inspect(target, headers=False)).plan(options).plan.capacity
     assert pool is not None

@@ -13,7 +13,8 @@ from llmarch import load
 from llmarch.analyses.advice import divisors, possible_layouts
 from llmarch.analyses.cache_parts import CACHE_DTYPES
 from llmarch.analyses.engines import ENGINES
-from llmarch.analyses.launch_lines import _is_harmless, read_launch_line
+from llmarch.analyses.engines.base import Engine
+from llmarch.analyses.launch_lines import _abbreviated, _is_harmless, read_launch_line
 from llmarch.analyses.launch_options import read_tokens
 from llmarch.analyses.planning import PlanOptions
 from llmarch.analyses.weight_formats import WEIGHT_FORMATS
@@ -45,8 +46,8 @@ def test_every_engine(run: Run, engine: str, ref: str) -> None:
     )
     assert found["fits"] and found["plan"]["fits"]
     line = found["launch"]
-    assert bool(line) == (engine in ("vllm", "sglang", "llama.cpp"))
-    if engine in ("vllm", "sglang"):
+    assert bool(line) == (engine in ("vllm", "sglang", "llama.cpp", "trtllm"))
+    if engine in ("vllm", "sglang", "trtllm"):
         read = read_launch_line(line)
         options = read.options
         assert (
@@ -287,6 +288,47 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
     ("llama-server -m a.gguf -ctk q8_0 -ctv q8_0", lambda o: o.kv_dtype == "q8_0"),
     ("vllm serve a/b --cpu-offload-gb 1.5", lambda o: o.engine_options.offload_bytes == 3 * 2**29),
     ("vllm serve a/b --num-gpu-blocks-override 512", lambda o: o.engine_options.blocks == 512),
+    (
+        "trtllm-serve serve a/b --tp_size 4 --ep_size 4 --max_batch_size 64 --max_seq_len 8192 "
+        "--free_gpu_memory_fraction 0.8 --kv_cache_dtype fp8",
+        lambda o: (
+            (o.engine, o.tensor, o.expert, o.context) == ("trtllm", 4, 4, 8192)
+            and (o.utilization, o.kv_dtype, o.engine_options.max_sequences) == (0.8, "fp8", 64)
+        ),
+    ),
+    (
+        "vllm serve a/b --speculative-model c/d --num-speculative-tokens 5",
+        lambda o: o.engine_options.draft_tokens == 5 and not o.speculative,
+    ),
+    (
+        "vllm serve a/b --speculative-model '[ngram]' --num-speculative-tokens 5",
+        lambda o: o.engine_options.draft_tokens == 5 and not o.speculative,
+    ),
+    (
+        'vllm serve a/b --speculative-config \'{"model": "c/d", "use_heterogeneous_vocab": true}\'',
+        lambda o: o.engine_options.other_vocabulary,
+    ),
+    ("vllm serve a/b -O.cudagraph_mode=NONE", lambda o: o.reserve.graphs == 0),
+    (
+        'vllm serve a/b --compilation-config \'{"cudagraph_mode": "NONE"}\'',
+        lambda o: o.reserve.graphs == 0,
+    ),
+    (
+        'vllm serve a/b -O3 --compilation-config \'{"cudagraph_mode": "PIECEWISE"}\'',
+        lambda o: o.reserve.graphs is None,
+    ),
+    (
+        "vllm serve a/b --max-cudagraph-capture-size 64",
+        lambda o: o.engine_options.graph_batch == 64,
+    ),
+    (
+        "sglang serve --model a/b --speculative-algo EAGLE --speculative-num-draft 4",
+        lambda o: o.speculative and o.engine_options.draft_tokens == 4,
+    ),
+    (
+        "sglang serve --model a/b --max-total-tokens 65536 --cuda-graph-max-bs 32",
+        lambda o: (o.engine_options.pool_tokens, o.engine_options.graph_batch) == (65536, 32),
+    ),
     ("vllm serve a/b --dtype float32", lambda o: o.weights == "fp32"),
     (
         "vllm serve a/b --speculative-config.method mtp "
@@ -299,6 +341,73 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
 @pytest.mark.parametrize(("line", "holds"), MEANINGS, ids=[line for line, _ in MEANINGS])
 def test_what_lines_mean(line: str, holds: Callable[[PlanOptions], object]) -> None:
     assert holds(read_launch_line(line).options)
+
+
+YARN = '{"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}'
+EXTENSIONS = {
+    f"vllm serve qwen3-8b --rope-scaling '{YARN}'": 131072,
+    f"vllm serve qwen3-8b --hf-overrides '{{\"rope_parameters\": {YARN}}}'": 131072,
+    f'vllm serve qwen3-8b --hf-overrides \'{{"text_config": {{"rope_scaling": {YARN}}}}}\'': (
+        131072
+    ),
+    "vllm serve qwen3-8b --hf-overrides '{\"max_position_embeddings\": 65536}'": 65536,
+    "vllm serve qwen3-8b --hf-overrides '{\"rope_theta\": 1e7}'": 40960,
+    f"sglang serve --model qwen3-8b --json-model-override-args '{{\"rope_scaling\": {YARN}}}'": (
+        131072
+    ),
+    "llama-server -m qwen3-8b --rope-scaling yarn --rope-scale 4 --yarn-orig-ctx 32768": 131072,
+    "llama-server -m qwen3-8b --rope-freq-scale 0.25": 163840,
+    "llama-server -m qwen3-8b": 40960,
+}
+"""Lines, and the model's own context that each makes."""
+
+
+@pytest.mark.parametrize(("line", "own"), EXTENSIONS.items(), ids=list(EXTENSIONS))
+def test_a_line_may_extend_the_context(run: Run, line: str, own: int) -> None:
+    """Without a context it is planned for all of it; beyond it is refused."""
+    found = run.document("--from", line, "--gpus", "8xH200")
+    assert found["plan"]["context"] == found["plan"]["context_limit"] == own
+    assert not found["plan"]["context_overflow"]
+    said = [note for note in found["notes"] if "own context" in note]
+    assert bool(said) is (own != 40960)
+    _, err = run("--from", line, "--gpus", "8xH200", "--context", str(own + 1), code=2)
+    assert f"its own context is {own:,}" in err
+
+
+def test_keys_of_overrides_that_are_not_read_are_named() -> None:
+    line = 'vllm serve a/b --hf-overrides \'{"num_hidden_layers": 2, "rope_scaling": {}}\''
+    (note,) = read_launch_line(line).notes
+    assert note == "not considered: num_hidden_layers of --hf-overrides"
+
+
+@pytest.mark.parametrize("engine", [e for e in ENGINES.values() if e.launch_abbreviates])
+def test_the_beginning_of_a_flag_is_the_flag(engine: Engine) -> None:
+    """As argparse has it: if no other flag of another option begins so."""
+    flags = [flag for flag in engine.launch_flags if flag.startswith("--") and len(flag) > 9]
+    read = 0
+    for flag in flags:
+        beginning = flag[:-1]
+        same = {o for full, o in engine.launch_flags.items() if full.startswith(beginning)}
+        if beginning in engine.launch_flags or _is_harmless(beginning, engine):
+            continue
+        unique = same.pop() if len(same) == 1 else None
+        assert _abbreviated(beginning, engine) == unique
+        read += unique is not None
+    assert read > 20
+    assert _abbreviated("--max", engine) is None
+    assert _abbreviated("--never-heard", engine) is None
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "llama.cpp"])
+def test_a_drafter_of_another_vocabulary(capsys: pytest.CaptureFixture[str], engine: str) -> None:
+    """vLLM and SGLang refuse it; llama.cpp translates."""
+    run = Run(capsys, "memory", "llama3.1-8b", "--engine", engine, "--context", "8k")
+    code = 2
+    if engine == "llama.cpp":
+        code = 0
+    _, err = run("--speculative", "draft:qwen3-0.6b:3", code=code)
+    assert ("takes no draft model of another vocabulary" in err) is bool(code)
+    run("--speculative", "draft:llama3.2-1b:3")
 
 
 def test_options_that_are_not_read_are_named(run: Run) -> None:

@@ -105,6 +105,8 @@ class Engine:
     """Whether its rules are known of other versions as well."""
     other_versions: tuple[str, ...] = ()
     """The last versions that kept other memory beside weights and cache, the oldest first."""
+    needs_equal_vocabularies: bool = False
+    """Whether a draft model must have as many tokens as the model."""
     keeps_shared_layers: bool = False
     """Whether layers that read another layer's keys and values have room for their own as well."""
     draft_tokens: int = 1
@@ -119,6 +121,8 @@ class Engine:
     """Whether a server can divide layers into pipeline stages."""
     has_ranks: bool = True
     """Whether a server can divide layers over ranks, experts among them, and serve groups."""
+    has_groups: bool = True
+    """Whether its command line starts groups of ranks with sequences of their own."""
     has_decode_context: bool = False
     """Whether ranks can divide the tokens of a sequence (decode context parallelism)."""
     takes_all_gpus: bool = False
@@ -250,6 +254,8 @@ class Engine:
     """Flags of `launch_flags` that take no value."""
     machine_note: str = ""
     """What else the command on several machines needs, as the end of a sentence."""
+    launch_abbreviates: bool = False
+    """Whether the beginning of a flag that no other begins with stands for it (argparse)."""
     launch_harmless: tuple[str, ...] = ()
     """Regular expressions of flags, without dashes, that change no memory of weights and cache."""
     log_sign: str = ""

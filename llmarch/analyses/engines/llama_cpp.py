@@ -354,6 +354,9 @@ class LlamaCpp(Engine):
         "--tensor-split": "split",
         "-sm": "split_mode",
         "--split-mode": "split_mode",
+        "--rope-scale": "rope_scale",
+        "--rope-freq-scale": "rope_freq_scale",
+        "--yarn-orig-ctx": "rope_original",
         "--spec-type": "draft_method",
         "--spec-draft-n-max": "draft_tokens",
     }

@@ -49,6 +49,12 @@ class EngineOptions(Frozen):
     """The engine's version, whose rules and defaults differ; empty: the one that was read."""
     blocks: int | None = None
     """vLLM's `--num-gpu-blocks-override`: blocks of the pool, whatever the room."""
+    pool_tokens: int | None = None
+    """SGLang's `--max-total-tokens`: the most tokens of the pool, whatever the room."""
+    graph_batch: int | None = None
+    """The largest captured batch (`--cuda-graph-max-bs`, `--max-cudagraph-capture-size`)."""
+    other_vocabulary: bool = False
+    """Whether a draft model may have other tokens (vLLM's use_heterogeneous_vocab)."""
     offload_bytes: int = 0
     """Bytes of a GPU's layers that stay in the memory of the CPU (`--cpu-offload-gb`)."""
     cache_on_cpu: bool = False

@@ -148,6 +148,9 @@ class TokenPool(Pool):
             left -= memory.ring * (sequences + SPARE_SLOTS)
             if memory.cell:
                 held.append(max(0, int(left / memory.cell)))
+        most = self.request.options.pool_tokens
+        if most is not None:
+            held = [min(tokens, most) for tokens in held]
         return held
 
     def _held_requests(self, rooms: Sequence[int]) -> float | None:
@@ -230,6 +233,8 @@ class SGLang(Engine):
     utilization_meaning = "weights and pools"
     casts_float32 = True
     keeps_shared_layers = True
+    needs_equal_vocabularies = True
+    launch_abbreviates = True
     has_stages = True
     offloads_weights = True
     has_sparse_layouts = True
@@ -312,6 +317,10 @@ class SGLang(Engine):
         "--mem-fraction-static": "utilization",
         "--chunked-prefill-size": "batched_tokens",
         "--max-running-requests": "max_sequences",
+        "--max-total-tokens": "pool_tokens",
+        "--cuda-graph-max-bs": "graph_batch",
+        "--cuda-graph-max-bs-decode": "graph_batch",
+        "--json-model-override-args": "overrides",
         "--disable-radix-cache": "no_prefix_caching",
         "--disable-cuda-graph": "eager",
         "--dp-size": "data",

@@ -66,7 +66,12 @@ def default_chunk(gpu: GPUTraits) -> int:
 
 
 def largest_decoded_batch(gpu: GPUTraits, options: EngineOptions, ranks: int) -> int:
-    """Return the largest batch of a captured graph; at most `--max-running-requests`."""
+    """Return the largest batch of a captured graph; at most `--max-running-requests`.
+
+    `--cuda-graph-max-bs` says another.
+    """
+    if options.graph_batch:
+        return options.graph_batch
     batch = LARGEST_BATCH
     memory = gpu.memory_bytes
     if memory is None:

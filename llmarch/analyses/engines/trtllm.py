@@ -35,12 +35,15 @@ from .pools import (
     EngineOptions,
     ExpertTile,
     GPUTraits,
+    Launch,
     Pool,
     PoolRequest,
 )
 
 BLOCK_TOKENS = 32
 """Tokens of a block: KvCacheConfig.tokens_per_block."""
+TRTLLM_CACHE_WORDS = ("fp8", "nvfp4")
+"""Words of `--kv_cache_dtype` beside auto, for which others are the model's own dtype."""
 WINDOWED_TYPES = frozenset(("gemma4", "gemma4_text", "gemma4_unified"))
 """Models whose own file gives layers their windows (is_gemma4_hybrid)."""
 
@@ -50,6 +53,29 @@ class TensorRTLLM(Engine):
 
     name = "trtllm"
     version = "0004396 (2026)"
+    launch_programs = ("trtllm-serve",)
+    launch_images = ("tensorrt-llm/release",)
+    launch_positional = True
+    launch_harmless = (
+        r"(?:backend|chat-template|config|host|log-level|metadata-server-config-file|port)",
+        r"(?:reasoning-parser|served-model-name|server-role|tokenizer|tool-parser)",
+        r"(?:trust-remote-code|cluster-size|gpus-per-node|num-postprocess-workers|fail-fast.*)",
+    )
+    launch_switches = frozenset(("--trust-remote-code",))
+    launch_flags = {
+        "--tp-size": "tensor",
+        "--tensor-parallel-size": "tensor",
+        "--pp-size": "pipeline",
+        "--pipeline-parallel-size": "pipeline",
+        "--ep-size": "expert",
+        "--moe-expert-parallel-size": "expert",
+        "--max-seq-len": "context",
+        "--max-num-tokens": "batched_tokens",
+        "--max-batch-size": "max_sequences",
+        "--kv-cache-free-gpu-memory-fraction": "utilization",
+        "--free-gpu-memory-fraction": "utilization",
+        "--kv-cache-dtype": "kv_dtype",
+    }
     log_sign = r"\[TensorRT-LLM\]|\[TRT-LLM\]"
     log_patterns = (
         ("version", r"TensorRT-LLM version: (\S+)"),
@@ -85,7 +111,25 @@ class TensorRTLLM(Engine):
     shares_the_rest = True
     follows_checkpoint = True
     has_stages = True
-    cache_dtypes = ("bf16", "fp16", "fp32", "fp8", "int8", "nvfp4")
+    has_groups = False
+    cache_dtypes = ("bf16", "fp16", "fp32", *TRTLLM_CACHE_WORDS)
+
+    def launch(self, server: Launch) -> list[str]:
+        """Return the words of `trtllm-serve` (tensorrt_llm/commands/serve.py)."""
+        words = ["trtllm-serve", server.model]
+        for flag, degree in (
+            ("--tp_size", server.tensor),
+            ("--pp_size", server.pipeline),
+            ("--ep_size", server.expert),
+        ):
+            if degree > 1:
+                words += [flag, str(degree)]
+        words += ["--max_seq_len", str(server.context)]
+        if server.cache_dtype in TRTLLM_CACHE_WORDS:
+            words += ["--kv_cache_dtype", server.cache_dtype]
+        if server.utilization is not None:
+            words += ["--kv_cache_free_gpu_memory_fraction", f"{server.utilization:g}"]
+        return words
 
     def batched_tokens(self, gpu: GPUTraits, options: EngineOptions) -> int:
         """Return the tokens of one batch: max_num_tokens, 8,192 by default."""

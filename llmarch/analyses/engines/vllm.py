@@ -436,6 +436,8 @@ class VLLM(Engine):
     """Of older versions are `fp8` and `bitsandbytes` (vllm/config/quantization.py)."""
     formats_not_loaded = NOT_LOADED
     has_version_rules = True
+    needs_equal_vocabularies = True
+    launch_abbreviates = True
     other_versions = ("0.16", "0.19")
     follows_checkpoint = True
     divides_experts_across_groups = True
@@ -452,6 +454,7 @@ class VLLM(Engine):
     launch_suffixes = True
     machine_note = ", and --headless on the others"
     launch_harmless = (
+        r"O[123]|speculative-max-model-len|max-seq-len-to-capture",
         r"(?:api|allow|allowed|chat|code|collect|disable-log|distributed|enable-log|generation|log)"
         r"(?:-.*|ing-.*)?",
         r"(?:logits|master|middleware|otlp|override-generation|profiler|reasoning)(?:-.*)?",
@@ -536,6 +539,18 @@ class VLLM(Engine):
         "--speculative-config.method": "draft_method",
         "--speculative-config.model": "draft_model",
         "--speculative-config.num-speculative-tokens": "draft_tokens",
+        "--speculative-model": "draft_model",
+        "--num-speculative-tokens": "draft_tokens",
+        "--rope-scaling": "rope_scaling",
+        "--hf-overrides": "overrides",
+        "--max-cudagraph-capture-size": "graph_batch",
+        "--compilation-config": "compilation",
+        "-cc": "compilation",
+        "-O": "compilation",
+        "--compilation-config.cudagraph-mode": "graph_mode",
+        "-cc.cudagraph_mode": "graph_mode",
+        "-O.cudagraph_mode": "graph_mode",
+        "-O0": "eager",
         "--spec-method": "draft_method",
         "--spec-model": "draft_model",
         "--spec-tokens": "draft_tokens",
@@ -747,6 +762,8 @@ def largest_captured_batch(request: AllowanceRequest, rules: VersionRules) -> in
     most = 512
     if rules.has_large_batches and request.gpu.is_any_of(BLACKWELL_NAMES):
         most = 1024
+    if request.options.graph_batch:
+        return min(request.options.graph_batch, request.batched_tokens)
     step = request.max_sequences * (1 + request.options.draft_tokens)
     return min(2 * step, most, request.batched_tokens)
 

@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help check test fast format docs oracle dist release clean
+.PHONY: help check test fast format docs site oracle dist release clean
 
 help:  ## List the verbs.
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ format: $(VENV)/installed  ## Sort imports and format.
 
 docs: $(VENV)/installed  ## Write the generated files: index of specs, rules, glossary, architecture page.
 	$(BIN)/python scripts/docs.py
+
+site: $(VENV)/installed  ## Make the site of docs/ in build/site, a static folder for any host.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --builder html docs build/site
 
 oracle:  ## Write the fixtures that transformers makes, in an environment of its own (tests/oracle/README.md).
 	scripts/oracle $(ARGS)

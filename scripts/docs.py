@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import architecture_page
+import console_blocks
 import families_page
 import glossary_page
 import index_specs
@@ -25,12 +26,19 @@ def picture(*aliases: str) -> Callable[[], str]:
     return lambda: svg(figure([llmarch.load(alias) for alias in aliases]))
 
 
+def page_with_output(path: str) -> Callable[[], str]:
+    """Return what makes a page that shows what commands print."""
+    return lambda: console_blocks.filled(ROOT / path)
+
+
 GENERATED: dict[str, Callable[[], str]] = {
     "specs/index.json": index_specs.index,
     "docs/rules.md": lambda: markdown.rules(RULES),
     "docs/glossary.md": glossary_page.glossary,
     "docs/families.md": families_page.page,
     "docs/design/architecture.md": architecture_page.page,
+    "docs/first-steps.md": page_with_output("docs/first-steps.md"),
+    "docs/memory.md": page_with_output("docs/memory.md"),
     "docs/pictures/llama3-8b--olmo2-7b.svg": picture("llama3-8b", "olmo2-7b"),
     "docs/pictures/deepseek-v4-flash.svg": picture("deepseek-v4-flash"),
 }

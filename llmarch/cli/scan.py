@@ -139,6 +139,8 @@ def scan(
     form = chosen_format(output, format)
     named = named_references(refs or [], references or [])
     named += listed_repositories(author or [], search or [], task, limit)
+    if not named and (author or search):
+        fail("the Hub lists no such model", "look at --author, --search and --task")
     if not named:
         fail("no model is named", "give REF, a folder, -r FILE, --author or --search")
     named = list(dict.fromkeys(named))

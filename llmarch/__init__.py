@@ -186,7 +186,7 @@ def _read_adapter(
     adapter, _ = read_adapter_config(config, raw.config_file)
     if given is not None:
         reading = load(given, offline=offline, headers=False, refresh=refresh)
-        return with_finding(read_adapter(raw, reading), base_finding(adapter, given))
+        return with_finding(read_adapter(raw, reading), base_finding(adapter, given, reading.raw))
     named = adapter.base or ""
     try:
         base = read_model(open_base(named, adapter.base_revision, raw, offline=offline))

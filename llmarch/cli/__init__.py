@@ -9,14 +9,25 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from .answer_file import AnswerCommand
+
+
+class Program(typer.Typer):
+    """A program whose commands write their answers into files too."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        """Return what adds a command; see `typer.Typer.command`."""
+        options.setdefault("cls", AnswerCommand)
+        return super().command(name, **options)
 
 
 def make_app() -> typer.Typer:
     """Return the program without its commands."""
-    made = typer.Typer(
+    made = Program(
         help="Show what an LLM's architecture is, exactly, and what changed between two of them. "
         "`llmarch REF` is `llmarch show REF`.",
         no_args_is_help=True,
@@ -149,7 +160,7 @@ def app_for(arguments: list[str]) -> typer.Typer:
     if asks_for_list and COMPLETION not in os.environ:
         listing = make_app()
         for name, summary in COMMANDS.items():
-            listing.command(name, help=summary)(_not_imported)
+            listing.command(name, help=summary, short_help=summary)(_not_imported)
         return listing
     files = {FILES[name] for name in arguments[:1] if name in FILES}
     for file in files or dict.fromkeys(FILES[name] for name in COMMANDS):

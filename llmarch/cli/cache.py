@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
 from ..renderers.output import write_text
-from . import app
+from . import Program, app
 from .common import Format, Output, write
 
-headers = typer.Typer(
+headers = Program(
     help="Show or empty the cache of tensor headers.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(headers, name="cache")

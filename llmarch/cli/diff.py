@@ -51,7 +51,7 @@ def diff(
     ] = False,
     output: Annotated[
         str | None,
-        file_option("Write the figure into a file too: .svg, .png, .pdf or .html."),
+        file_option("Write the figure too (.svg, .png, .pdf, .html), or the answer (.json, .md)."),
     ] = None,
     format: Output = Format.text,
     everything: Annotated[bool, typer.Option("--all", help="Show equal facts too.")] = False,

@@ -283,7 +283,7 @@ def memory(
     ] = None,
     output: Annotated[
         str | None,
-        file_option("Write charts into a file too: .svg, .png, .pdf or .html."),
+        file_option("Write charts too (.svg, .png, .pdf, .html), or the answer (.json, .csv)."),
     ] = None,
     curve: Annotated[
         bool,

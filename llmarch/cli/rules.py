@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from ..renderers.output import write_text
-from . import app
+from . import Program, app
+from .answer_file import AnswerGroup
 from .common import Format, Output, examples, fail, write_document
 from .completion import complete_rules
 
-table = typer.Typer(
+table = Program(
+    cls=AnswerGroup,
     help="List the rules of differences, or explain one.",
     invoke_without_command=True,
     rich_markup_mode=None,

@@ -223,9 +223,15 @@ def _observed_groups(stored: list[StoredTensor]) -> list[AdaptedGroup]:
     ]
 
 
-def base_finding(adapter: Adapter, given: str | None) -> Finding | None:
-    """Return the remark that another base was given than the adapter names."""
-    if given is None or adapter.base is None or given == adapter.base:
+def base_finding(adapter: Adapter, given: str, base: RawModel) -> Finding | None:
+    """Return the remark that another base was given than the adapter names.
+
+    given: how the base was named; base: what was read for it.
+    """
+    if adapter.base is None:
+        return None
+    names = {name.lower() for name in (given, base.repo_id) if name}
+    if adapter.base.lower() in names:
         return None
     message = f"compared with {printable(given)}; the adapter names {printable(adapter.base)}"
     return info_finding("adapter-other-base", printable(given), message)

@@ -49,6 +49,8 @@ _OTHER_KINDS = {
     """.split(),
     "an image model": "sam sam2 timm_backbone timm_wrapper".split(),
 }
+MOST_FOLDERS_SHOWN = 20
+"""Folders that a message lists."""
 _DECODER_CLASS = re.compile(r"(CausalLM|LMHeadModel|ForConditionalGeneration)$")
 
 
@@ -79,7 +81,7 @@ def non_model_error(
         return _adapter_error(adapter, name)
     if PIPELINE in names and CONFIG not in names:
         pipeline = documents.get(PIPELINE, {})
-        return _pipeline_error(pipeline, name)
+        return _pipeline_error(pipeline, names, name)
     kind = other_kind(documents.get(CONFIG), names)
     if kind and not any_kind:
         return OtherKindOfModel(name, kind)
@@ -104,13 +106,28 @@ def _adapter_error(document: Mapping[str, Any], name: str) -> NotAModel:
     )
 
 
-def _pipeline_error(document: Mapping[str, Any], name: str) -> NotAModel:
+def _pipeline_error(document: Mapping[str, Any], names: set[str], name: str) -> NotAModel:
     shown = _shown(document.get("_class_name"))
-    return NotAModel(
-        f"{name} is a diffusers pipeline{shown}, not a language model",
-        "its text encoder, if it has one, is a separate model: "
-        "download it and give its folder, such as ./text_encoder",
-    )
+    encoders = text_encoders(names)
+    hint = "it has no text_encoder folder, which could be a language model"
+    if encoders:
+        commands = [f"llmarch show {name.rstrip('/')}/{printable(folder)}" for folder in encoders]
+        classes = [_part_class(document, folder) for folder in encoders]
+        pairs = zip(commands, classes, strict=True)
+        hint = "its text encoders: " + "; ".join(f"{command}{kind}" for command, kind in pairs)
+    return NotAModel(f"{name} is a diffusers pipeline{shown}, not a language model", hint)
+
+
+def text_encoders(files: Iterable[str]) -> list[str]:
+    """Return the folders of a diffusers pipeline that hold its text encoders, sorted."""
+    folders = {name.partition("/")[0] for name in files if name.count("/") == 1}
+    return sorted(folder for folder in folders if folder.startswith("text_encoder"))
+
+
+def _part_class(document: Mapping[str, Any], folder: str) -> str:
+    """Return ` (CLASS)` of a part of a pipeline, as its model_index.json says it."""
+    part = document.get(folder)
+    return _shown(_strings(part)[-1]) if _strings(part) else ""
 
 
 def other_kind(config: Mapping[str, Any] | None, names: set[str]) -> str:
@@ -160,13 +177,9 @@ def _no_model_files_error(names: set[str], name: str) -> NotAModel:
             f"{name} is a sentence-transformers model without a config.json of its own",
             "look at the model it is built on",
         )
-    configs = sorted(n for n in names if n.endswith(("/config.json", "/params.json")))
-    if configs:
-        folder = printable(configs[0].rpartition("/")[0])
-        return NotAModel(
-            f"{name} has no config.json at its root, but one in {folder}/",
-            f"download it and give the folder: llmarch show ./{folder}",
-        )
+    folders = model_folders(names)
+    if folders:
+        return _folders_error(folders, name)
     some = [printable(n, 40) for n in sorted(names)[:4]]
     if len(names) > 4:
         some.append("…")
@@ -174,6 +187,40 @@ def _no_model_files_error(names: set[str], name: str) -> NotAModel:
         f"{name} has neither a config.json nor safetensors files "
         f"(it contains {', '.join(some) or 'nothing'})",
         "is it a model repository?",
+    )
+
+
+def model_folders(files: Iterable[str]) -> list[str]:
+    """Return the folders that hold a model of their own, sorted: those with a config, else weights.
+
+    What is below such a folder belongs to it.
+    """
+    names = sorted(files)
+    found = {n.rpartition("/")[0] for n in names if n.endswith(("/config.json", "/params.json"))}
+    if not found:
+        found = {n.rpartition("/")[0] for n in names if n.endswith(".safetensors")} - {""}
+    folders: list[str] = []
+    for folder in sorted(found):
+        if not any(folder.startswith(f"{outer}/") for outer in folders):
+            folders.append(folder)
+    return folders
+
+
+def _folders_error(folders: list[str], name: str) -> NotAModel:
+    """Return the error for a repository whose models are in folders."""
+    name = name.rstrip("/")
+    first = printable(folders[0])
+    if len(folders) == 1:
+        return NotAModel(
+            f"{name} has no config.json at its root, but one in {first}/",
+            f"name the folder: llmarch show {name}/{first}",
+        )
+    shown = [printable(folder, 80) for folder in folders[:MOST_FOLDERS_SHOWN]]
+    if len(folders) > MOST_FOLDERS_SHOWN:
+        shown.append(f"and {len(folders) - MOST_FOLDERS_SHOWN} more")
+    return NotAModel(
+        f"{name} has {len(folders)} models in folders: {', '.join(shown)}",
+        f"name one: llmarch show {name}/{first}",
     )
 
 

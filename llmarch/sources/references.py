@@ -8,6 +8,8 @@ Standard library only: every start of the program imports this.
     Qwen/Qwen3-8B@main             the same at a branch, tag or commit
     https://huggingface.co/Qwen/Qwen3-8B/tree/main
                                    the same; also hf://Qwen/Qwen3-8B@main; the host of HF_ENDPOINT
+    org/name/folder, org/name/folder@main
+                                   the model in a folder of a repository
     Qwen/Qwen3-8B-GGUF:Q4_K_M      one of the GGUF models of a repository; ./folder:Q4_K_M too
     ./folder                       a folder with a config, safetensors files, or both
     ./config.json, ./params.json   a config alone
@@ -28,18 +30,23 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from ..architecture.frozen import Frozen, frozen
 from ..errors import NotAModel, UnknownReference, printable, similar_names
 from .aliases import bundled_models, enumerate_names, find_alias
+from .file_names import is_safe_name
 from .regular_files import open_regular
 
 ReferenceKind = Literal["spec", "hub", "folder", "config", "safetensors", "gguf"]
 
 _REPO = r"[A-Za-z0-9_][\w.-]*/[A-Za-z0-9_][\w.-]*"
-_REPO_AND_REVISION = re.compile(rf"(?P<repo>{_REPO})(?:@(?P<revision>\S+))?", re.ASCII)
+_FOLDER = r"\w[\w.+-]*(?: [\w.+-]+)*"
+_REPO_AND_REVISION = re.compile(
+    rf"(?P<repo>{_REPO})(?P<folder>(?:/{_FOLDER})*)(?:@(?P<revision>\S+))?", re.ASCII
+)
 _PLACE = re.compile(r"[a-z][a-z0-9+.-]*://\S", re.IGNORECASE)
 """How a place begins that is read by fsspec or as a web server."""
 _TAGGED_PLACE = re.compile(
@@ -84,6 +91,8 @@ class Reference(Frozen):
     """Of a folder or file; None for standard input."""
     url: str | None = None
     """Of a folder or file in another place: `s3://bucket/model`."""
+    folder: str = ""
+    """Folder of a repository on the Hub that the model is in; empty: it is at the root."""
     tag: str | None = None
     """Which GGUF model of a folder or repository: `Q4_K_M`."""
     any_kind: bool = False
@@ -117,8 +126,8 @@ def parse_reference(text: str) -> Reference:
     if folder.is_dir() and _has_model_files(folder):
         return Reference(text, "folder", path=folder)
     match = _REPO_AND_REVISION.fullmatch(text)
-    if match is not None:
-        return _hub_reference(text, match["repo"], match["revision"])
+    if match is not None and not (match["folder"] and os.path.lexists(text)):
+        return _hub_reference(text, match["repo"], match["revision"], match["folder"])
     if "/" in text:
         raise UnknownReference(
             f"{text} is neither an existing path nor org/name of a repository",
@@ -189,8 +198,8 @@ def _parse_tagged(text: str) -> Reference | None:
     named = _REPO_AND_REVISION.fullmatch(base)
     if named is None:
         return None
-    hub = _hub_reference(text, named["repo"], named["revision"])
-    return Reference(text, "hub", repo_id=hub.repo_id, revision=hub.revision, tag=tag)
+    hub = _hub_reference(text, named["repo"], named["revision"], named["folder"])
+    return replace(hub, tag=tag)
 
 
 # Paths
@@ -283,16 +292,16 @@ def _hub_hosts() -> tuple[str, ...]:
 
 
 def _parse_url(text: str) -> Reference:
-    """Parse a web address of the Hub. For that of a file in a repository, return the repository."""
+    """Parse a web address of the Hub. For that of a file, return the folder that it is in."""
     address = re.sub(r"^(?:https?|hf)://", "", text)
     address = re.sub(r"[?#].*", "", address)
     if text.startswith("hf://"):
         match = _REPO_AND_REVISION.fullmatch(address.removeprefix("models/"))
-        if match is None:
+        if match is None or address.startswith(("datasets/", "spaces/")):
             raise UnknownReference(
                 f"{text} is not the address of a model", "hf://org/name or hf://org/name@revision"
             )
-        return _hub_reference(text, match["repo"], match["revision"])
+        return _hub_reference(text, match["repo"], match["revision"], match["folder"])
     parts = _split_address(address)
     if parts[:1] in (["datasets"], ["spaces"]):
         kind = parts[0].removesuffix("s")
@@ -304,12 +313,15 @@ def _parse_url(text: str) -> Reference:
     if not repo or ("/" in repo and not re.fullmatch(_REPO, repo, re.ASCII)):
         hint = "https://huggingface.co/org/name"
         raise UnknownReference(f"{text} does not name a repository", hint)
-    revision = None
+    revision, folder = None, ""
     if len(page) > 1 and page[0] in _PAGES:
-        revision = page[1]
-        if revision == "refs" and len(page) > 3:  # refs/pr/7
-            revision = "/".join(page[1:4])
-    return _hub_reference(text, repo, revision)
+        parts_of_revision = 3 if page[1] == "refs" and len(page) > 3 else 1  # refs/pr/7
+        revision = "/".join(page[1 : 1 + parts_of_revision])
+        inner = page[1 + parts_of_revision :]
+        if page[0] != "tree":  # of a file in the folder
+            inner = inner[:-1]
+        folder = "/".join(inner)
+    return _hub_reference(text, repo, revision, folder)
 
 
 def _split_address(address: str) -> list[str]:
@@ -322,14 +334,17 @@ def _split_address(address: str) -> list[str]:
     return [unquote(part) for part in path.split("/") if part]
 
 
-def _hub_reference(text: str, repo: str, revision: str | None) -> Reference:
+def _hub_reference(text: str, repo: str, revision: str | None, folder: str = "") -> Reference:
     """Check the names by the rules of the Hub, so that no unusual path is ever requested."""
     if len(repo) > 96 or _BAD_REPO.search(repo):
         raise UnknownReference(f"{text} is not a valid name of a repository on the Hub")
     if revision is not None and not _is_revision(revision):
         hint = "give a branch, a tag or a commit"
         raise UnknownReference(f"{text}: {revision} is not a valid revision", hint)
-    return Reference(text, "hub", repo_id=repo, revision=revision)
+    folder = folder.strip("/")
+    if folder and not is_safe_name(folder):
+        raise UnknownReference(f"{text}: {folder} is not a folder of a repository")
+    return Reference(text, "hub", repo_id=repo, revision=revision, folder=folder)
 
 
 def _is_revision(text: str) -> bool:

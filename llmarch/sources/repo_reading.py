@@ -42,6 +42,8 @@ class RepoReading:
     """Names of all its files, sorted."""
     file_ids: dict[str, str] = field(default_factory=dict[str, str])
     """What identifies the content of files (`RawModel.file_ids`)."""
+    folder: str = ""
+    """Folder of the repository that `files` are of; empty: the root."""
     texts: dict[str, bytes] = field(default_factory=dict[str, bytes])
     """The JSON files that `documents_to_read` names, as they are."""
     index: IndexSummary | None = None
@@ -50,6 +52,11 @@ class RepoReading:
     """The headers of the weights, if they were read."""
     any_kind: bool = False
     """Whether encoders and encoder-decoders are read too (`Reference.any_kind`)."""
+
+    @property
+    def shown(self) -> str:
+        """Return what the user calls it: the id, with the folder."""
+        return f"{self.requested_id}/{self.folder}".rstrip("/")
 
     @cached_property
     def documents(self) -> dict[str, JsonObject]:
@@ -96,7 +103,7 @@ def check_documents(reading: RepoReading, *, adapters: bool = False) -> None:
     error = non_model_error(
         reading.files,
         reading.documents,
-        name=reading.requested_id,
+        name=reading.shown,
         any_kind=reading.any_kind,
         adapters=adapters,
     )
@@ -117,10 +124,11 @@ def _without_weights(
         findings.append(declaration.finding)
     findings += declarations_that_differ(weights, documents)
     findings += keys_stated_twice(weights, documents)
+    _, _, repo_name = reading.repo_id.rpartition("/")
     return RawModel(
         reference=reference,
         kind="hub",
-        name=reading.repo_id.rpartition("/")[2],
+        name=f"{repo_name}/{reading.folder}".rstrip("/"),
         config=effective_config(weights, documents),
         config_file=weights.config_file or CONFIG,
         quantization_file=quantization_file,

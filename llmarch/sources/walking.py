@@ -19,6 +19,8 @@ from .regular_files import read_regular
 _DOWNLOADED = re.compile(r"models--.+--.+")
 """Folder of a repository in the Hub's cache."""
 _MODEL_FILES = frozenset((CONFIG, PARAMS, ADAPTER, PIPELINE))
+TEXT_ENCODER = "text_encoder"
+"""How the names of folders begin that hold text encoders of a diffusers pipeline."""
 _WEIGHTS = (".safetensors", ".safetensors.index.json")
 MAX_SEARCHED = 1_000_000
 """Bytes of a JSON file of another name that are searched for a model_type."""
@@ -49,9 +51,10 @@ def find_models(folder: str) -> Iterator[str]:
     """Yield a reference for each model below a folder, in the order of their paths.
 
     A model is a folder with a config, weights or an index; each GGUF model of a folder; and, in a
-    folder without these, a JSON file that states a model_type. What is below the folder of a model
-    belongs to it. Links to folders are not followed, names that begin with a dot are left out. A
-    folder that cannot be read is yielded too: reading it gives the error.
+    folder without these, a JSON file that states a model_type. Of a diffusers pipeline these are
+    its text encoders. What is below the folder of a model belongs to it. Links to folders are not
+    followed, names that begin with a dot are left out. A folder that cannot be read is yielded too:
+    reading it gives the error.
 
     folder: as the user wrote it; the references begin with it.
     """
@@ -95,6 +98,11 @@ def _find_models(folder: str, tree: Tree) -> Iterator[str]:
         content = tree.list_folder(folder)
     except OSError:
         yield folder
+        return
+    encoders = [name for name in content.folders if name.startswith(TEXT_ENCODER)]
+    if PIPELINE in content.files and CONFIG not in content.files and encoders:
+        for name in encoders:
+            yield from _find_models(os.path.join(folder, name), tree)
         return
     found = list(_models_of(folder, content.files, tree))
     is_downloaded = _DOWNLOADED.fullmatch(os.path.basename(folder)) is not None

@@ -81,7 +81,10 @@ def test_aliases(text: str, alias: str) -> None:
          "Qwen/Qwen3-8B@main"),
         ("=", "not a bundled model", ""),
         ("it", "not a bundled model", ""),
-        ("a/b/c", "neither an existing path", "org/name"),
+        ("a/b/c/", "neither an existing path", "org/name"),
+        ("a/b//c", "neither an existing path", "org/name"),
+        ("a/b/../c", "neither an existing path", "org/name"),
+        ("hf://spaces/a/b", "not the address of a model", ""),
         ("a/b@", "neither an existing path", "org/name"),
         ("a/..", "existing path|not a valid name", ""),
         ("a--b/c", "not a valid name of a repository", ""),
@@ -119,7 +122,6 @@ def test_what_names_nothing(text: str, message: str, hint: str) -> None:
         ("https://huggingface.co/models/Qwen/Qwen3-8B", "Qwen/Qwen3-8B", None),
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/main", "Qwen/Qwen3-8B", "main"),
         ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs%2Fpr%2F7", "Qwen/Qwen3-8B", "refs/pr/7"),
-        ("https://huggingface.co/Qwen/Qwen3-8B/tree/refs/pr/7/sub", "Qwen/Qwen3-8B", "refs/pr/7"),
         ("https://huggingface.co/Qwen/Qwen3-8B/blob/v2/config.json", "Qwen/Qwen3-8B", "v2"),
         (f"https://huggingface.co/Qwen/Qwen3-8B/resolve/{COMMIT}/model.safetensors?download=true",
          "Qwen/Qwen3-8B", COMMIT),
@@ -131,6 +133,26 @@ def test_what_names_nothing(text: str, message: str, hint: str) -> None:
 )  # fmt: skip
 def test_hub(text: str, repo: str, revision: str | None) -> None:
     assert parse_reference(text) == Reference(text, "hub", repo_id=repo, revision=revision)
+
+
+@pytest.mark.parametrize(
+    ("text", "folder", "revision", "tag"),
+    [
+        ("org/name/sub", "sub", None, None),
+        ("org/name/a/b.1@v1", "a/b.1", "v1", None),
+        ("org/name/sub@refs/pr/7", "sub", "refs/pr/7", None),
+        ("org/name/sub:Q4_K_M", "sub", None, "Q4_K_M"),
+        ("hf://org/name/text_encoder", "text_encoder", None, None),
+        ("https://huggingface.co/org/name/tree/main/a/b", "a/b", "main", None),
+        ("https://huggingface.co/org/name/tree/refs/pr/7/sub", "sub", "refs/pr/7", None),
+        ("https://huggingface.co/org/name/blob/main/sub/config.json", "sub", "main", None),
+    ],
+)
+def test_folders_of_repositories(
+    text: str, folder: str, revision: str | None, tag: str | None
+) -> None:
+    expected = Reference(text, "hub", repo_id="org/name", revision=revision, folder=folder, tag=tag)
+    assert parse_reference(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -202,6 +224,14 @@ def test_home(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (elsewhere / "config.json").write_text("{}")
     assert parse_reference("~/config.json").path == elsewhere / "config.json"
     assert parse_reference("~").path == elsewhere
+
+
+def test_an_existing_path_is_no_folder_of_a_repository(elsewhere: Path) -> None:
+    (elsewhere / "a" / "b" / "c").mkdir(parents=True)
+    with pytest.raises(UnknownReference, match="neither an existing path"):
+        parse_reference("a/b/c")
+    (elsewhere / "a" / "b" / "c" / "config.json").write_text("{}")
+    assert parse_reference("a/b/c").kind == "folder"
 
 
 def test_folders_without_a_dot(elsewhere: Path) -> None:

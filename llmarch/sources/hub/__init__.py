@@ -122,14 +122,15 @@ def _read(
         from .gguf_files import read_gguf_files
 
         return read_gguf_files(resolver, pinned, chosen, requests.executor)
-    if not refresh:
+    is_cacheable = not reference.folder
+    if is_cacheable and not refresh:
         cached = header_cache.load_reading(client.endpoint, pinned.repo_id, pinned.commit)
         model = _described(cached, reference, pinned, adapters)
         if model is not None:
             return model
     from .fetch import Download
 
-    content = "" if refresh else content_digest(pinned)
+    content = content_digest(pinned) if is_cacheable and not refresh else ""
     with _turn_of(content):
         client.note_answer(monotonic())  # waiting for another thread does not count as silence
         reading = _commit_with_content(client.endpoint, pinned, content)
@@ -140,7 +141,7 @@ def _read(
             model = raw_model(
                 reading, reference=reference.text, revision=revision, adapters=adapters
             )
-        if headers:
+        if headers and is_cacheable:
             header_cache.store_reading(client.endpoint, reading, content)
     return model
 
@@ -153,7 +154,7 @@ def _chosen_gguf(reference: Reference, pinned: PinnedRepo) -> GgufSet | None:
     from ..gguf import only_set, tagged_set
     from ..repo_files import is_gguf_alone
 
-    name = repo_id_of(reference)
+    name = f"{repo_id_of(reference)}/{reference.folder}".rstrip("/")
     if reference.tag is not None:
         return tagged_set(pinned.files, reference.tag, name)
     if is_gguf_alone(pinned.files):
@@ -254,7 +255,8 @@ def _send_first_requests(reference: Reference, headers: bool, refresh: bool) -> 
     downloaded = hf_cache_folder(repo_id).is_dir()
     executor = ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="llmarch")
     every_header = None
-    if headers and revision == "main" and not cached and not downloaded:
+    at_root = not reference.folder
+    if headers and revision == "main" and at_root and not cached and not downloaded:
         every_header = executor.submit(all_headers, client, repo_id)
     url = lookup_url(client, repo_id, revision)
     lookup = executor.submit(client.get, url, limit=MAX_LOOKUP)
@@ -269,7 +271,7 @@ def _from_header_cache(reference: Reference, offline: bool, adapters: bool) -> R
 
     It is known if the revision is a full hash, or offline as the commit of the last look-up.
     """
-    if reference.tag is not None:  # not cached by llmarch
+    if reference.tag is not None or reference.folder:  # not cached by llmarch
         return None
     repo_id = repo_id_of(reference)
     revision = reference.revision
@@ -317,7 +319,7 @@ def _from_hf_cache(reference: Reference, headers: bool, adapters: bool) -> RawMo
         hint = "run it once without --offline and HF_HUB_OFFLINE"
         raise NotCached(f"offline, and {shown} is not cached", with_bundled_hint(hint, repo_id))
     model = local.open_folder(
-        folder,
+        folder / reference.folder,
         reference.text,
         headers=headers,
         tag=reference.tag,

@@ -115,6 +115,7 @@ class Download:
             file_ids=pinned.file_ids,
             texts=texts,
             any_kind=self.resolver.reference.any_kind,
+            folder=pinned.folder,
         )
         check_documents(reading, adapters=self.adapters)
         if checkpoint is not None:
@@ -134,7 +135,8 @@ class Download:
             return checkpoint
         checkpoint.index_request = submit(self._index_data, pinned, weights.index_file, sizes)
         is_standard = bool(weights.shards) and weights.index_file == INDEX
-        if self.revision == "main" and is_standard and pinned.snapshot is None:
+        is_root = not pinned.folder
+        if self.revision == "main" and is_standard and is_root and pinned.snapshot is None:
             checkpoint.all_headers = self.requests.all_headers
             if checkpoint.all_headers is None:
                 checkpoint.all_headers = submit(all_headers, self.client, self.requested_id)
@@ -214,7 +216,7 @@ class Download:
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return read_regular(downloaded, MAX_INDEX)
-        url = self.client.file_url(pinned.repo_id, pinned.commit, file)
+        url = pinned.address(self.client, file)
         with suppress(RequestFailed, errors.HfHubHTTPError):
             return self.client.get(url, limit=MAX_INDEX, on_size=sizes.estimate_from_size).data
         return None
@@ -224,7 +226,7 @@ class Download:
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return read_regular(downloaded, MAX_CONFIG)
-        url = self.client.file_url(pinned.repo_id, pinned.commit, file)
+        url = pinned.address(self.client, file)
         return self.resolver.required_data(lambda: self.client.get(url, limit=MAX_CONFIG), file)
 
 

@@ -56,7 +56,7 @@ class _FileReader:
         downloaded = self._pinned.downloaded_file(file)
         if downloaded is not None:
             return read_gguf_header(downloaded, file)
-        url = self._client.file_url(self._pinned.repo_id, self._pinned.commit, file)
+        url = self._pinned.address(self._client, file)
         try:
             first = self._client.get(url, limit=FIRST_READ, ranged=True)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 from huggingface_hub import errors
 
 from ...architecture.frozen import Frozen, frozen
-from ...errors import ConfigError, ReadError, printable
+from ...errors import ConfigError, ReadError, UnknownReference, printable, similar_names
 from ..cache_entries import REPO_ID
 from ..file_names import is_safe_name
 from ..references import Reference
@@ -22,6 +22,8 @@ from ..strict_json import JsonObject, parse_object
 from .client import Answer, Client, RequestFailed
 from .common import COMMIT, MAX_LOOKUP, downloaded_snapshot, repo_id_of, with_bundled_hint
 
+MOST_FOLDERS = 10
+"""Folders that a message lists."""
 _HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -37,6 +39,13 @@ class PinnedRepo:
     """What identifies the content of each file, where the Hub says it (`RawModel.file_ids`)."""
     snapshot: Path | None
     """The folder of this commit in huggingface_hub's cache; files may be missing."""
+    folder: str = ""
+    """Folder of the repository that `files` and `snapshot` are of; empty: the root."""
+
+    def address(self, client: Client, file: str) -> str:
+        """Return the address of a file."""
+        path = f"{self.folder}/{file}" if self.folder else file
+        return client.file_url(self.repo_id, self.commit, path)
 
     def downloaded_file(self, file: str) -> Path | None:
         """Return the path of a file that huggingface_hub has downloaded, or None."""
@@ -80,7 +89,10 @@ class Resolver(Frozen):
         files = sorted(described)
         file_ids = {name: ids for name, ids in described.items() if ids}
         snapshot = downloaded_snapshot(repo_id, commit)
-        return PinnedRepo(repo_id, commit, files, file_ids, snapshot)
+        pinned = PinnedRepo(repo_id, commit, files, file_ids, snapshot)
+        if self.reference.folder:
+            return _folder_of(pinned, self.reference.folder)
+        return pinned
 
     def _check_pinned(self, commit: str) -> None:
         """Raise ReadError if the reference names a commit and this is another one."""
@@ -142,6 +154,8 @@ class Resolver(Frozen):
         elif isinstance(error, errors.RepositoryNotFoundError):
             message = f"there is no repository {repo_id} on {endpoint}, or it is private"
             hint = "check the spelling"
+            if self.reference.folder:
+                hint += f"; a folder of this machine is ./{self.reference.text}"
             if not has_token:
                 hint += "; a private one needs HF_TOKEN"
         else:
@@ -152,6 +166,28 @@ class Resolver(Frozen):
             if status in (401, 403) and has_token:
                 hint = "is the token in HF_TOKEN right?"
         return ReadError(message, with_bundled_hint(hint, repo_id))
+
+
+def _folder_of(pinned: PinnedRepo, folder: str) -> PinnedRepo:
+    """Return a folder of a repository, as if it were the whole.
+
+    Raises UnknownReference for one that does not exist, with those that do.
+    """
+    prefix = f"{folder}/"
+    files = [name.removeprefix(prefix) for name in pinned.files if name.startswith(prefix)]
+    if not files:
+        folders = {name.rpartition("/")[0] for name in pinned.files} - {""}
+        near = similar_names(folder, folders) or sorted(folders)
+        shown = ", ".join(printable(name) for name in near[:MOST_FOLDERS])
+        raise UnknownReference(
+            f"{pinned.repo_id} has no folder {printable(folder)}",
+            f"there is {shown}" if shown else "it has no folders",
+        )
+    ids = {
+        file: pinned.file_ids[prefix + file] for file in files if prefix + file in pinned.file_ids
+    }
+    snapshot = None if pinned.snapshot is None else pinned.snapshot / folder
+    return PinnedRepo(pinned.repo_id, pinned.commit, files, ids, snapshot, folder)
 
 
 def _described_files(siblings: Any) -> dict[str, str]:

@@ -176,7 +176,7 @@ class ShardReader:
         downloaded = pinned.downloaded_file(file)
         if downloaded is not None:
             return local.read_header(downloaded, file, self._budget)
-        url = client.file_url(pinned.repo_id, pinned.commit, file)
+        url = pinned.address(client, file)
         expected = self._sizes.first_range(file)
         try:
             first = client.get(url, limit=expected, ranged=True)

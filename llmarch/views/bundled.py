@@ -37,6 +37,8 @@ def index_entry(spec: dict[str, Any], reading: Reading) -> dict[str, Any]:
         "also": spec["also"],
         "organization": spec["organization"],
         "released": spec["released"],
+        "license": spec.get("license"),
+        "report": spec.get("report"),
         "family": a.family,
         "model_type": a.model_type,
         "attention": sorted(attention_kinds(a)),

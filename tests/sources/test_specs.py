@@ -32,6 +32,8 @@ def test_a_spec_is_whole(path: Path) -> None:
     if provenance["state"] == "reconstructed":
         assert provenance["reconstruction"]
     assert set(provenance.get("unknown", {})) <= {"context_length"}
+    assert spec.get("report", "https://").startswith("https://")
+    assert spec.get("license", "unknown") != ""
     assert all(isinstance(f["value"], int) and f["source"] for f in spec["published"])
 
 

@@ -98,7 +98,7 @@ def test_the_distance_is_one() -> None:
         ("deepseek-v3.2", {"sparse attention with an indexer (DSA)"}, {"YaRN"}),
         ("qwen3-next", {"Gated DeltaNet", "gated attention"}, {"shared expert"}),
         ("olmo2-7b", {"post-norm"}, {"QK-norm"}),
-        ("llama4-maverick", {"chunked attention", "query scaling", "NoPE"}, {"shared expert"}),
+        ("llama4-maverick", {"chunked attention", "NoPE"}, {"shared expert"}),
         ("gpt-oss-20b", {"attention sink"}, {"sliding window"}),
         ("kimi-k2", set(), {"selection bias"}),
     ],

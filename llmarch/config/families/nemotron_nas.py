@@ -60,19 +60,19 @@ def _left_out(keys: ConfigKeys) -> bool:
 def _add_mixer(c: ConfigKeys, keys: ConfigKeys, mixers: dict[str, Draft]) -> str | None:
     """Add the attention of a layer to the mixers, by its KV heads. Return its name."""
     heads = c.size("num_attention_heads").value
-    group = keys.optional(keys.size, "n_heads_in_group", "num_key_value_heads").value
+    group = keys.size("n_heads_in_group", default=None).value
+    stated = keys.size("num_key_value_heads", default=None).value
     for key in ("window_length", "num_sink_tokens"):
         keys.expect(key, None)
     if _left_out(keys):
         return None
-    if not keys.has("n_heads_in_group"):
-        count = group or heads
-    elif heads % group:
+    count = stated or heads
+    if group and heads % group:
         raise ConfigError(
             f"{c.file}: num_attention_heads {heads:,} is not a multiple of"
             f" {keys.key('n_heads_in_group')} {group:,}"
         )
-    else:
+    if group:
         count = heads // group
     name = f"full_{count}"
     if name not in mixers:
@@ -87,7 +87,7 @@ def _add_ffn(c: ConfigKeys, keys: ConfigKeys, ffns: dict[str, Draft]) -> str | N
     """Add the MLP of a layer to the feed-forward blocks, by its width. Return its name."""
     facts: dict[str, Any] = {"bias": c.flag("mlp_bias")}
     facts["activation"] = blocks.activation_name(c)
-    multiple = keys.optional(keys.positive, "ffn_mult")
+    multiple = keys.number("ffn_mult", default=None)
     if _left_out(keys):
         keys.ignore("intermediate_size")
         return None

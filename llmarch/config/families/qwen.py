@@ -43,6 +43,7 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("activation", "n_positions", "n_inner")
     c.ignore("softmax_in_fp32", "use_cache_quantization", "use_cache_kernel")
     c.expect("padded_vocab_size", c.size("vocab_size").value)
+    c.expect("rope_theta", c.number("rotary_emb_base").value)
     bias = derived(not c.flag("no_bias").value, "not no_bias")
     return blocks.decoder(
         c,

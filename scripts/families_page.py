@@ -15,7 +15,7 @@ from llmarch.sources.aliases import bundled_models
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "fixtures" / "model_types"
 sys.path.insert(0, str(ROOT / "tests"))
-from helpers.model_types import DIFFERENT, REFUSED, WITHOUT_FIXTURE  # noqa: E402
+from helpers.model_types import CODE_NOT_READ, DIFFERENT, REFUSED, WITHOUT_FIXTURE  # noqa: E402
 
 HEAD = """# Model types
 
@@ -36,13 +36,19 @@ NOT_READ = """
 transformers has classes for these types; llmarch observes them from their headers.
 
 """
+OWN_CODE = """
+Of models with code of their own these are observed, too:
+
+"""
 
 
 def page() -> str:
     """Return the text of the page."""
     rows = [row(model_type) for model_type in sorted(MODEL_TYPES)]
     others = [name for name in fixtures() if name not in MODEL_TYPES]
-    return HEAD + "\n".join(rows) + "\n" + NOT_READ + ", ".join(others) + "\n"
+    own_code = [f"- `{name}`: {reason}" for name, reason in CODE_NOT_READ.items()]
+    tail = ", ".join(others) + "\n" + OWN_CODE + "\n".join(own_code) + "\n"
+    return HEAD + "\n".join(rows) + "\n" + NOT_READ + tail
 
 
 def fixtures() -> list[str]:

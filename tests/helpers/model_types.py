@@ -50,6 +50,11 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
     "gpt-sw3": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
     "gpt2": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
+    "hunyuan": {
+        "use_cla=True": "the code allocates norms of keys that layers do not have",
+        "add_classification_head=True": "a head of its own",
+        "num_hidden_layers=7": "lists with 8 entries",
+    },
     "hy_v3": {"mlp_bias=True": "biases of shared experts are not read"},
     "internvl": {"use_mask_token=True": "a token of training alone"},
     "kimi_k25": {
@@ -84,7 +89,10 @@ WITHOUT_FIXTURE = {
     "glm4v_text": "the text part of glm4v",
     "glm_ocr_text": "the text part of glm_ocr",
     "internlm2": "custom code; its total is that of a Llama of its sizes",
+    "deepseek_ref": "a name of deepseek_v4",
     "kimi_k2": "a name of deepseek_v3",
+    "minimax_m3": "a name of minimax_m3_vl_text",
+    "xverse": "its code was not found; vLLM runs it as a Llama",
     "minimax_m1": "a name of minimax",
     "minimax_text_01": "a name of minimax",
     "paddleocr_vl_text": "the text part of paddleocr_vl",
@@ -95,3 +103,19 @@ WITHOUT_FIXTURE = {
     "step3p5": "a text part that no auto class builds",
 }
 """Model types that no class of transformers builds, and what their counts are held against."""
+
+CODE_NOT_READ = {
+    "chatglm (ChatGLM 1, GLM-4V)": "other code under the same model_type; not read",
+    "git (Grok 1 and 2.5)": "no whole config was found; the tensors are shards of eight devices",
+    "kimi_k3": "residual streams over blocks of layers are not in the vocabulary",
+    "kimi_vl": "the wrapper of Kimi's first vision model; its published code was not found",
+    "longcat_flash_ngram (LongCat-Flash-Lite)": "embeddings of n-grams are not in the vocabulary",
+    "mimo, mimo_v2": "no config of these was found whole; MTP has names of its own",
+    "mixformer-sequential": "embedding and head are numbered among the layers",
+    "pangu_pro_moe, pangu_ultra_moe": "the published code was not found",
+    "qwen (Qwen-VL, Qwen-Audio)": "other code under the same model_type; not read",
+    "sarvam_mla (Sarvam 105B)": "no config was found; the published code neither",
+    "step3_text, step3_vl": "queries of low rank beside one KV head are not in the vocabulary",
+    "yi-vl": "no config was found; its projector has norms of its own",
+}
+"""Models with code of their own that llmarch observes alone, and why."""

@@ -2,7 +2,7 @@
 
 Version 2 has QK-norm, half of each head rotated, and DeepSeek V3's router; its model_type is that
 of version 1, so that its class tells it. Ring Linear 2.0 (`bailing_moe_linear`) has lightning
-attention but for the last layer of each group.
+attention but for the last layer of each group. Sarvam 30B is version 2 with other sizes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,14 @@ def read(c: ConfigKeys) -> Draft:
     c.ignore("router_dtype", "norm_softmax", "use_rmsnorm", "topk_method", "scoring_func")
     if c.model_type == "bailing_moe_linear":
         return _linear_decoder(c)
+    if c.model_type == "sarvam_moe":
+        c.ignore("attn_implementation")
+        return _second_decoder(c.with_context(defaults={**c.defaults, **NORMALIZED}))
     if c.model_type == "bailing_moe_v2" or names_class(c, _SECOND):
-        return _second_decoder(c)
+        defaults = _DEFAULTS_2 | NORMALIZED
+        return _second_decoder(
+            c.with_context(ref=_LING_2, defaults=defaults, defaults_ref=_CONFIG_2)
+        )
     return _first_decoder(c)
 
 
@@ -60,14 +66,13 @@ def _first_decoder(c: ConfigKeys) -> Draft:
 
 def _second_decoder(c: ConfigKeys) -> Draft:
     """Read version 2."""
-    c = c.with_context(ref=_LING_2, defaults=_DEFAULTS_2 | NORMALIZED, defaults_ref=_CONFIG_2)
     layers = blocks.moe_after_dense_prefix(c)
     wiring = blocks.layer_wiring("full", layers)
     return blocks.decoder(
         c,
         mixers={"full": _attention(c)},
         ffns=_ffns(c, layers, _sigmoid_router(c)),
-        mtp=blocks.mtp(c, blocks.last_kind(wiring), _LING_2),
+        mtp=blocks.mtp(c, blocks.last_kind(wiring), c.ref),
         **wiring,
     )
 
@@ -201,6 +206,16 @@ _DEFAULTS_2 = _COMMON | {
     "use_bias": False,
     "use_qk_norm": True,
 }
+_SARVAM = _DEFAULTS_2 | {
+    "head_dim": 256,
+    "max_position_embeddings": 4096,
+    "moe_intermediate_size": 1024,
+    "n_group": 1,
+    "rope_theta": 10000.0,
+    "routed_scaling_factor": 2.5,
+    "topk_group": 1,
+}
+_SARVAM.pop("num_nextn_predict_layers")
 _CONFIG_2 = "inclusionAI/Ling-V2/models BailingMoeV2Config"
 
 FAMILY = Family(
@@ -209,6 +224,7 @@ FAMILY = Family(
     ref=_LING_1,
     refs={
         "bailing_moe_v2": _LING_2,
+        "sarvam_moe": "sarvamai/sarvam-30b/modeling_sarvam_moe.py",
         "bailing_moe_linear": "mlx-lm 0.32.2 models/bailing_moe_linear.py",
     },
     read=read,
@@ -223,8 +239,16 @@ FAMILY = Family(
         },
         mtp=MTP_ROWS,
     ),
-    defaults={"bailing_moe": _DEFAULTS_1, "bailing_moe_v2": _DEFAULTS_2},
-    config_class={"bailing_moe": "BailingMoeConfig", "bailing_moe_v2": "BailingMoeV2Config"},
+    defaults={
+        "bailing_moe": _DEFAULTS_1,
+        "bailing_moe_v2": _DEFAULTS_2,
+        "sarvam_moe": _SARVAM,
+    },
+    config_class={
+        "bailing_moe": "BailingMoeConfig",
+        "bailing_moe_v2": "BailingMoeV2Config",
+        "sarvam_moe": "SarvamMoEConfig",
+    },
     other_classes={"bailing_moe": ("BailingMoeV2",)},
     mtp_layouts=blocks.stored_mtp(),
 )

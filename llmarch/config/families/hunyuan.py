@@ -1,4 +1,8 @@
-"""Hunyuan, dense and A13B: GQA with QK-norm after RoPE; the MoE has a shared MLP."""
+"""Hunyuan, dense, A13B and Large: GQA with QK-norm after RoPE; the MoE has a shared MLP.
+
+The published code (`hunyuan`) may be without the norms and the shared MLP, and layers may reuse the
+keys and values of one before (cross-layer attention).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from ... import tensors
 from ...architecture import schema as s
 from ...errors import ConfigError
 from .. import blocks
-from ..evidence import Draft, Sourced, draft, same_evidence
+from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 
 
@@ -16,6 +20,8 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     if c.model_type == "hunyuan_v1_dense":
         return _dense_decoder(c)
+    if c.model_type == "hunyuan":
+        return _published_decoder(c)
     c.expect("use_cla", False)
     c.ignore("cla_share_factor")  # of use_cla
     for key in ("use_qk_norm", "use_mixed_mlp_moe"):
@@ -52,6 +58,72 @@ def _dense_decoder(c: ConfigKeys) -> Draft:
         mixers={"full": full},
         ffns={"dense": blocks.dense(c)},
         **blocks.layer_wiring(blocks.every_layer(c, "full"), "dense"),
+    )
+
+
+def _published_decoder(c: ConfigKeys) -> Draft:
+    """Read a decoder of the maker's own code."""
+    c.expect("use_mla", False)
+    c.expect("moe_layer_num_skipped", 0)
+    c.expect("add_classification_head", False)
+    c.expect("position_embedding_xdrope", False)
+    for key in ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim"):
+        c.ignore(key)
+    c.ignore("v_head_dim", "n_group", "topk_group", "group_limited_greedy", "routed_scaling_factor")
+    c.ignore("moe_drop_tokens", "moe_random_routing_dropped_token", "capacity_factor", "dense_list")
+    c.ignore("norm_type", "org_vocab_size", "class_num", "pool_type", "xdrope_section", "pad_id")
+    c.ignore("num_media_embeds", "skip_cls_token", "norm_topk_prob", "use_rotary_pos_emb")
+    c.ignore(*(key for key in c.data if key.startswith(("vit_", "anyres_"))))
+    c.ignore(*(key for key in c.data if key.endswith(("_start_id", "_end_id", "_init_id"))))
+    c.ignore("image_token_id", "im_newline_id", "eod_token_id", "sep_token_id")
+    routed = c.size("num_experts").value > 1
+    name = "moe" if routed else "dense"
+    layers = _layers_with_own_keys(c)
+    return blocks.decoder(
+        c,
+        mixers=blocks.used(_mixers(c), layers),
+        ffns={name: _published_moe(c) if routed else blocks.dense(c)},
+        **blocks.layer_wiring(layers, name),
+    )
+
+
+def _layers_with_own_keys(c: ConfigKeys) -> Sourced:
+    """Return which layers are `full` and which are `shared`, with keys and values of one before."""
+    every = c.size("cla_share_factor", default=1).value
+    if not c.flag("use_cla").value:
+        return blocks.every_layer(c, "full")
+    rule = derived(None, "use_cla: every cla_share_factor-th layer has keys and values")
+    return blocks.pattern_of(c, lambda i: "shared" if i % every else "full", rule)
+
+
+def _mixers(c: ConfigKeys) -> dict[str, Draft]:
+    """Read attention with keys and values of its own, and without."""
+    norm = None
+    if c.flag("use_qk_norm").value:
+        norm = draft(s.QKNorm, scope="head", after_rope=True)
+    dim = blocks.divided_head_dim(c, ("hidden_size",), ("num_attention_heads",))
+    c.expect("attention_head_dim", dim.value)
+    full = blocks.attention(c, head_dim=dim, qk_norm=norm, **blocks.attention_biases(c))
+    return {"full": full, "shared": full.replace(kv_from="full")}
+
+
+def _published_moe(c: ConfigKeys) -> Draft:
+    """Read the MoE of the maker's own code."""
+    width = c.size("intermediate_size")
+    c.expect("mlp_bias", False)
+    c.ignore("moe_intermediate_size")  # experts are as wide as intermediate_size
+    mixed = c.flag("use_mixed_mlp_moe").value
+    count = _same_on_every_layer(c, "num_shared_expert", 1).value
+    shared = derived(count * width.value if mixed else 0, "num_shared_expert * intermediate_size")
+    return draft(
+        s.MoE,
+        experts=c.size("num_experts"),
+        active=_same_on_every_layer(c, "moe_topk"),
+        expert_width=width,
+        activation=blocks.activation_name(c),
+        shared_experts=derived(count if mixed else 0, "num_shared_expert, use_mixed_mlp_moe"),
+        shared_width=shared,
+        router=draft(s.Router, scoring="softmax", normalized=True),
     )
 
 
@@ -116,8 +188,24 @@ FAMILY = Family(
         },
     ),
     conversions={"hunyuan_v1_moe": tensors.EXPERT_CONVERSION},
-    refs={"hunyuan_v1_dense": modeling("hunyuan_v1_dense")},
+    refs={
+        "hunyuan": "Tencent-Hunyuan/Hunyuan-A13B/models/modeling_hunyuan.py",
+        "hunyuan_v1_dense": modeling("hunyuan_v1_dense"),
+    },
     defaults={
+        "hunyuan": {
+            "attention_bias": False,
+            "hidden_act": "silu",
+            "max_position_embeddings": 2048,
+            "moe_topk": 1,
+            "num_experts": 1,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "tie_word_embeddings": False,
+            "use_cla": False,
+            "use_mixed_mlp_moe": False,
+            "use_qk_norm": False,
+        },
         "hunyuan_v1_dense": {
             "hidden_act": "silu",
             "max_position_embeddings": 2048,
@@ -138,6 +226,7 @@ FAMILY = Family(
         },
     },
     config_class={
+        "hunyuan": "HunYuanConfig",
         "hunyuan_v1_dense": "HunYuanDenseV1Config",
         "hunyuan_v1_moe": "HunYuanMoEV1Config",
     },

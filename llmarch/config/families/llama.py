@@ -1,4 +1,4 @@
-"""Llama 2, 3, 3.1, 3.2 and models with its code (Yi, Granite Code, InternLM, InternLM 3, IQuest).
+"""Llama 2, 3, 3.1, 3.2 and models with its code (Yi, Granite Code, InternLM, IQuest, XVERSE).
 
 Pre-norm, RoPE, MHA or GQA, SwiGLU.
 """
@@ -25,22 +25,25 @@ def read(c: ConfigKeys) -> Draft:
     )
 
 
+_LLAMA = {
+    "hidden_act": "silu",
+    "max_position_embeddings": 2048,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 10000.0,
+    "tie_word_embeddings": False,
+    "attention_bias": False,
+    "mlp_bias": False,
+}
 FAMILY = Family(
     name="llama",
     title="Llama",
     ref=modeling("llama"),
+    refs={"xverse": "vLLM 0.9.2 model_executor/models/llama.py"},
     read=read,
     naming=tensors.Naming(),
     defaults={
-        "llama": {
-            "hidden_act": "silu",
-            "max_position_embeddings": 2048,
-            "rms_norm_eps": 1e-6,
-            "rope_theta": 10000.0,
-            "tie_word_embeddings": False,
-            "attention_bias": False,
-            "mlp_bias": False,
-        },
+        "llama": _LLAMA,
+        "xverse": _LLAMA,
         "internlm3": {
             "hidden_act": "silu",
             "head_dim": 128,
@@ -71,6 +74,7 @@ FAMILY = Family(
     },
     config_class={
         "llama": "LlamaConfig",
+        "xverse": "LlamaConfig",
         "internlm3": "InternLM3Config",
         "iquestcoder": "IQuestCoderConfig",
     },

@@ -1,7 +1,8 @@
 """MiniMax-M3: three layers of full attention and MLP, then block-sparse attention and MoE.
 
 The MoE has a shared expert; a vision tower may stand before the decoder. Norms multiply by (1 +
-weight); MLPs and experts have gpt-oss's clamped SwiGLU. `minimax_m3_vl` wraps the text part.
+weight); MLPs and experts have gpt-oss's clamped SwiGLU. `minimax_m3_vl` wraps the text part;
+`minimax_m3` is the text part by itself as SGLang names it.
 """
 
 from __future__ import annotations
@@ -342,35 +343,39 @@ _MINIMAX_M3_CONVERSION = tensors.Conversion(
 """`minimax_m3_vl`, and its text part by itself, whose names lack the prefix."""
 
 
+_TEXT_DEFAULTS = {
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 5000000.0,
+    "hidden_act": "silu",
+    "tie_word_embeddings": False,
+    "head_dim": 128,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 524288,
+    "dense_intermediate_size": 12288,
+    "shared_intermediate_size": 3072,
+    "routed_scaling_factor": 2.0,
+    "rotary_dim": 64,
+    "swiglu_alpha": 1.702,
+    "swiglu_limit": 7.0,
+    "index_n_heads": 4,
+    "index_head_dim": 128,
+    "index_block_size": 128,
+    "index_topk_blocks": 16,
+    "index_local_blocks": 1,
+}
+
 FAMILY = Family(
     name="minimax_m3",
     title="MiniMax-M3",
     ref=modeling("minimax_m3_vl"),
     read=read,
     naming=_naming,
-    conversions=dict.fromkeys(("minimax_m3_vl", "minimax_m3_vl_text"), _MINIMAX_M3_CONVERSION),
+    conversions=dict.fromkeys(
+        ("minimax_m3_vl", "minimax_m3_vl_text", "minimax_m3"), _MINIMAX_M3_CONVERSION
+    ),
     defaults={
         "minimax_m3_vl": {"tie_word_embeddings": False, "projector_hidden_size": 6144},
-        "minimax_m3_vl_text": {
-            "rms_norm_eps": 1e-6,
-            "rope_theta": 5000000.0,
-            "hidden_act": "silu",
-            "tie_word_embeddings": False,
-            "head_dim": 128,
-            "num_key_value_heads": 4,
-            "max_position_embeddings": 524288,
-            "dense_intermediate_size": 12288,
-            "shared_intermediate_size": 3072,
-            "routed_scaling_factor": 2.0,
-            "rotary_dim": 64,
-            "swiglu_alpha": 1.702,
-            "swiglu_limit": 7.0,
-            "index_n_heads": 4,
-            "index_head_dim": 128,
-            "index_block_size": 128,
-            "index_topk_blocks": 16,
-            "index_local_blocks": 1,
-        },
+        **dict.fromkeys(("minimax_m3", "minimax_m3_vl_text"), _TEXT_DEFAULTS),
         "minimax_m3_vl_vision": {
             "hidden_size": 1280,
             "intermediate_size": 5120,
@@ -389,9 +394,11 @@ FAMILY = Family(
     other_classes={
         "minimax_m3_vl": ("MiniMaxM3Sparse",),
         "minimax_m3_vl_text": ("MiniMaxM3Sparse",),
+        "minimax_m3": ("MiniMaxM3Sparse",),
     },
     config_class={
         "minimax_m3_vl": "MiniMaxM3VLConfig",
+        "minimax_m3": "MiniMaxM3VLTextConfig",
         "minimax_m3_vl_text": "MiniMaxM3VLTextConfig",
         "minimax_m3_vl_vision": "MiniMaxM3VLVisionConfig",
     },

@@ -160,6 +160,33 @@ def test_kin_with_other_code_are_not_read(keys: dict[str, Any], name: str) -> No
         architecture(**keys)
 
 
+def test_layers_of_hunyuan_may_share_keys_and_values() -> None:
+    config = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+    config |= {"num_hidden_layers": 4, "num_key_value_heads": 2, "vocab_size": 100}
+    a = architecture(
+        **config, model_type="hunyuan", use_cla=True, cla_share_factor=2, num_experts=4, moe_topk=2
+    )
+    assert a.layers == ("full", "shared", "full", "shared")
+    assert a.mixers["shared"].kv_from == "full"
+    assert a.ffns["moe"].shared_width == 0
+    dense = architecture(**config, model_type="hunyuan", use_qk_norm=True)
+    assert (dense.ffns["dense"].width, dense.mixers["full"].qk_norm.after_rope) == (96, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "keys"),
+    [
+        ("xverse", "llama", {}),
+        ("sarvam_moe", "bailing_moe_v2", {"n_group": 1, "topk_group": 1, "head_dim": 16}),
+    ],
+)
+def test_other_names_of_known_code(name: str, known: str, keys: dict[str, Any]) -> None:
+    config = {**LING, **keys, "architectures": None, "routed_scaling_factor": 2.5}
+    one = architecture(**config, model_type=name)
+    other = architecture(**config, model_type=known)
+    assert (one.mixers, one.ffns, one.layers) == (other.mixers, other.ffns, other.layers)
+
+
 def test_a_moe_of_minicpm_is_read_as_vllm_reads_it() -> None:
     config = {
         "model_type": "minicpm",

@@ -226,6 +226,10 @@ def read_model(raw: RawModel) -> Reading:
     add_certainty(evidence, raw.provenance)
     unread = tuple(config.unread())
     stated = config.findings
+    if is_gguf_document(raw.config):
+        from ..config.gguf import contradicted_keys
+
+        stated = [*stated, *contradicted_keys(raw.config, architecture)]
     if raw.tensors is None:
         findings = (*raw.findings, *stated)
         return Reading(raw, architecture, evidence, findings, unread, "computed", rows)

@@ -382,6 +382,18 @@ def read_header(header: FileHeader, tensors: Iterable[Any]) -> Any:
     return read_or_infer(raw)
 
 
+UNUSED = frozenset(
+    """
+    bamba granitemoehybrid headers/granite-4.0-h-350m headers/granite-4.0-h-small-reduced
+    headers/kimi-linear-48b headers/nemotron-3-nano-30b-reduced
+    headers/nemotron-3-super-120b-reduced-mtp headers/nemotron-h-56b-reduced gemma4_text
+    headers/gemma-4-26b-a4b-reduced
+    headers/gemma-4-31b headers/gemma-4-e2b-reduced glm
+    """.split()
+)
+"""Files with keys of RoPE and no RoPE, and those of which the converter writes another thing."""
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", NAMES)
 def test_a_damaged_tensor_is_a_conflict(name: str) -> None:
@@ -391,6 +403,36 @@ def test_a_damaged_tensor_is_a_conflict(name: str) -> None:
         return
     for what, tensors in damaged(header, chance):
         assert read_header(header, tensors).status == "conflict", what
+
+
+CHANGED_KEYS = (
+    ("attention.value_length", "weights"),
+    ("attention.key_length", "weights"),
+    ("rope.dimension_count", "behaviour"),
+    ("rope.freq_base", "behaviour"),
+)
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", NAMES)
+def test_a_changed_number_is_a_fact_or_told(name: str) -> None:
+    """llama.cpp reads these keys for every architecture."""
+    header = files(name)[0]
+    before = read_header(header, header.tensors)
+    if before.status != "verified":
+        return
+    assert not [f for f in before.findings if f.rule == "config-contradiction"]
+    for end, _ in CHANGED_KEYS:
+        for key, (kind, item, value) in header.keys.items():
+            if not key.endswith(f".{end}") or isinstance(value, list) or name in UNUSED:
+                continue
+            keys = {**header.keys, key: (kind, item, 3 * value)}
+            try:
+                after = read_header(header._replace(keys=keys), header.tensors)
+            except LlmarchError:
+                continue
+            differs = after.architecture != before.architecture
+            assert differs or after.status == "conflict", key
 
 
 @pytest.mark.parametrize("model_type", ["gpt2", "qwen3_moe"])

@@ -305,6 +305,13 @@ def _method_of(file: str, keys: Mapping[str, Any]) -> str:
     return "gptq"
 
 
+_ADAPTER_LOADED = (
+    f". Where PEFT is installed, transformers goes by {ADAPTER}: it adds the adapter to the weights"
+    " of a folder, and for a repository loads the base model that is named there instead"
+)
+"""transformers 5.23.0 auto_factory.py (from_pretrained) and integrations/peft.py."""
+
+
 def find_other_weights(
     files: Iterable[str], read: Iterable[str], index: str | None
 ) -> list[Finding]:
@@ -314,6 +321,7 @@ def find_other_weights(
     read: those that are read.
     index: the index that is used, if any.
     """
+    files = [*files]
     sets: dict[tuple[str, str], list[str]] = {}
     for name in sorted({*files} - {*read}):
         weight_format = _weight_format(name)
@@ -328,6 +336,8 @@ def find_other_weights(
             count = "1 file"
             path = printable(members[0])
         message = f"{path} ({count}): other weights ({weight_format}), not read and not counted"
+        if members == [ADAPTER_WEIGHTS] and ADAPTER in files:
+            message += _ADAPTER_LOADED
         findings.append(Finding(rule="other-weights", path=path, message=message))
     return findings
 

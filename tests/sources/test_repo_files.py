@@ -12,6 +12,7 @@ from llmarch.sources.repo_files import (
     documents_to_read,
     effective_config,
     find_declaration,
+    find_other_weights,
 )
 
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -145,3 +146,12 @@ def test_names_of_many_digits_take_no_time() -> None:
     started = time.monotonic()
     assert len(choose_weights(["config.json", "9" * 50_000 + "-of-.gguf"]).other_weights) == 1
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize(("beside", "is_told"), [((), False), (("adapter_config.json",), True)])
+def test_an_adapter_beside_a_model(beside: tuple[str, ...], is_told: bool) -> None:
+    """transformers goes by its config, if there is one."""
+    files = ("config.json", "model.safetensors", "adapter_model.safetensors", *beside)
+    (finding,) = find_other_weights(files, ["model.safetensors"], None)
+    assert finding.rule == "other-weights" and finding.severity == "info"
+    assert ("PEFT is installed" in finding.message) is is_told

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from .inference.model import InferredModel
     from .variants import KeyVariant, KeyVariants
     from .verify import Verification
+
+MAX_TENSORS = 2_000_000
+"""Tensors that a config may ask for: twice what the headers of a checkpoint may hold, and 28 times
+those of the published model with the most."""
 
 Status = Literal["computed", "verified", "partial", "conflict", "observed"]
 
@@ -346,8 +350,19 @@ def build_with_template(
     """
     architecture = build_architecture(family, config, evidence)
     rows = family.template(architecture)
+    _check_number_of_tensors(rows, config.file)
     check_counts(count_parameters(architecture), rows, config.file)
     return architecture, rows
+
+
+def _check_number_of_tensors(rows: Iterable[TensorRow], file: str) -> None:
+    """Raise ConfigError for more tensors than a checkpoint can have, before they are compared."""
+    count = sum(row.count for row in rows)
+    if count > MAX_TENSORS:
+        raise ConfigError(
+            f"{file}: its values ask for {count:,} tensors; llmarch accepts up to {MAX_TENSORS:,}",
+            "Compare its numbers of layers and experts with published ones.",
+        )
 
 
 def build_architecture(

@@ -117,6 +117,23 @@ def test_spoiled_configs_of_types(model_type: str) -> None:
             assert error.message
 
 
+@pytest.mark.parametrize("alias", ["deepseek-v3", "qwen3-30b-a3b", "gpt-oss-20b", "llama4-scout"])
+def test_more_tensors_than_a_checkpoint_can_have(alias: str) -> None:
+    """They are refused before they are compared; stacked experts are few tensors."""
+    config = json.loads((SPECS / f"{alias}.json").read_text())["config"]
+    inner = config.get("text_config", config)
+    names = ("n_routed_experts", "num_experts", "num_local_experts")
+    inner |= {name: 10**6 for name in names if name in inner}
+    inner |= {"n_group": 1, "topk_group": 1}
+    try:
+        family, keys = configure(config, "config.json")
+        _, rows = build_with_template(family, keys, {})
+    except LlmarchError as error:
+        assert "tensors" in error.message
+        return
+    assert sum(row.count for row in rows) < 2_000_000
+
+
 @pytest.mark.parametrize(
     ("model_type", "changes"),
     [

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .variants import KeyVariant, KeyVariants
     from .verify import Verification
 
-MAX_TENSORS = 2_000_000
+_MAX_EXPECTED = 2_000_000
 """Tensors that a config may ask for: twice what the headers of a checkpoint may hold, and 28 times
 those of the published model with the most."""
 
@@ -358,9 +358,9 @@ def build_with_template(
 def _check_number_of_tensors(rows: Iterable[TensorRow], file: str) -> None:
     """Raise ConfigError for more tensors than a checkpoint can have, before they are compared."""
     count = sum(row.count for row in rows)
-    if count > MAX_TENSORS:
+    if count > _MAX_EXPECTED:
         raise ConfigError(
-            f"{file}: its values ask for {count:,} tensors; llmarch accepts up to {MAX_TENSORS:,}",
+            f"{file}: its values ask for {count:,} tensors, more than {_MAX_EXPECTED:,}",
             "Compare its numbers of layers and experts with published ones.",
         )
 

@@ -69,6 +69,8 @@ class LineOptions(Frozen):
     """Whether the server takes the longest context that fits, as the line asks."""
     drafter: str = ""
     """The reference of a model or head that drafts tokens; empty: none."""
+    drafter_format: str | None = None
+    """The format of a draft model that its name says; None: as stored."""
     online_format: str = ""
     """The format that a model is quantised to as it is loaded; empty: none."""
     extension: ContextExtension | None = None
@@ -210,6 +212,7 @@ def read_options(
     said = LineOptions(
         fits_context=read.fits_context,
         drafter=draft.model,
+        drafter_format=draft.format,
         online_format=ONLINE_FORMATS.get(read.text("quantization"), ""),
         extension=_extension(read, notes),
         notes=tuple(notes),
@@ -349,6 +352,8 @@ class Drafting(NamedTuple):
     """Another model or a head; empty: none."""
     other_vocabulary: bool = False
     """Whether it may have other tokens."""
+    format: str | None = None
+    """The format of the other model that its name says; None: as stored."""
 
 
 def _read_drafting(read: _Values) -> Drafting:
@@ -356,13 +361,20 @@ def _read_drafting(read: _Values) -> Drafting:
 
     vLLM (vllm/config/speculative.py): `--speculative-config JSON` or `--spec-method`. SGLang
     (sglang/srt/arg_groups/speculative_hook.py): NEXTN, or EAGLE without a model, is the model's own
-    modules. llama.cpp (common/speculative.cpp): a list of types, draft-mtp among them.
+    modules. llama.cpp (common/speculative.cpp): a list of types; the file of draft-mtp holds the
+    model's own modules.
     """
     config: dict[str, Any] = {}
     if "speculative" in read:
         config = _json_object(read, "speculative")
     method = str(config.get("method") or read.text("draft_method")).lower()
     model = str(config.get("model") or read.text("draft_model"))
+    format = None
+    if read.engine.has_slots:
+        model = model or read.text("draft_repository")
+        format = format_of_name(model).format
+        if "draft_repository" in read:
+            model = model.partition(":")[0]
     if not method and not model:
         return Drafting()
     tokens = config.get("num_speculative_tokens")
@@ -370,13 +382,14 @@ def _read_drafting(read: _Values) -> Drafting:
         tokens = read.number("draft_tokens") or read.engine.draft_tokens
     methods = method.split(",")
     names_own = any(name.endswith("mtp") or name in ("nextn", "eagle") for name in methods)
-    if model == NO_MODEL:
+    if model == NO_MODEL or (names_own and read.engine.has_slots):
         model = ""
     return Drafting(
         tokens,
         own_modules=names_own and not model,
         model=model,
         other_vocabulary=config.get("use_heterogeneous_vocab") is True,
+        format=format,
     )
 
 

@@ -643,11 +643,16 @@ class Planner:
         """Return what the layers of one rank keep, those of a drafter last."""
         share = self.division(request.parallel).share
         drafted = self._drafted_layers(request)
-        layers = list_layer_parts(share, convention, drafted)
+        layers = list_layer_parts(share, convention)
+        drafts = convention
+        if engine_of(convention.engine).draft_cache_dtype:
+            drafts = Convention(convention.engine, engine_of(convention.engine).draft_cache_dtype)
+        if drafted:
+            layers += list_layer_parts(share, drafts, drafted)[len(layers) :]
         if request.drafter is None:
             return layers
         first = len(share.layers) + drafted
-        return layers + request.drafter.layer_parts(request.parallel, convention, first)
+        return layers + request.drafter.layer_parts(request.parallel, drafts, first)
 
     def _pool_stages(
         self, engine: Engine, request: Request, layers: Sequence[LayerParts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -171,7 +172,7 @@ def fit(
     if read is not None:
         notes = read.notes
         reading = extend_context(reading, read, notes)
-        options = finish_line(read, options, reading, offline=offline, refresh=refresh)
+        options = finish_line(read, options, reading, notes, offline=offline, refresh=refresh)
         if read.said.fits_context:
             shortest = advise(reading, replace(options, context=1), counts)
             if shortest.plan.any_context_fits:
@@ -262,9 +263,18 @@ def extend_context(reading: Reading, read: LaunchLine, notes: list[str]) -> Read
 
 
 def finish_line(
-    read: LaunchLine, options: PlanOptions, reading: Reading, *, offline: bool, refresh: bool
+    read: LaunchLine,
+    options: PlanOptions,
+    reading: Reading,
+    notes: list[str],
+    *,
+    offline: bool,
+    refresh: bool,
 ) -> PlanOptions:
-    """Return options with what follows from the model: its context, drafter, and loaded format."""
+    """Return options with what follows from the model: its context, drafter, and loaded format.
+
+    notes: gets a sentence where a draft model's file is not here.
+    """
     from dataclasses import replace
 
     from ..analyses.planning import parse_engine
@@ -275,8 +285,12 @@ def finish_line(
         options = replace(options, context=a.context_length)
     if options.weights is None and said.online_format and a.quantization is None:
         options = replace(options, weights=said.online_format)
-    if said.drafter:
-        drafter = read_drafter(said.drafter, reading, offline=offline, refresh=refresh)
+    if said.drafter.endswith(".gguf") and not Path(said.drafter).is_file():
+        notes.append(f"{said.drafter} is not here: nothing is planned for what drafts")
+    elif said.drafter:
+        drafter = read_drafter(
+            said.drafter, reading, said.drafter_format, offline=offline, refresh=refresh
+        )
         options = replace(options, drafter=drafter)
     if parse_engine(options.engine).takes_all_gpus:
         options = replace(options, pipeline=None, tensor=1)

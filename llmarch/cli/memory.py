@@ -494,8 +494,13 @@ def parse_speculation(text: str | None) -> Speculation:
     return Speculation(drafter=ref, tokens=int(digits))
 
 
-def read_drafter(ref: str, target: Reading, *, offline: bool, refresh: bool) -> Drafter:
-    """Return a drafter: a model whose facts are known, or a head by its tensors and config."""
+def read_drafter(
+    ref: str, target: Reading, format: str | None = None, *, offline: bool, refresh: bool
+) -> Drafter:
+    """Return a drafter: a model whose facts are known, or a head by its tensors and config.
+
+    format: how a model's weights are held; None: as stored.
+    """
     from ..analyses.drafting import Drafter, draft_head
     from ..analyses.planning import resolve_requested_weights
     from ..checkpoint.reading import Observation
@@ -503,5 +508,5 @@ def read_drafter(ref: str, target: Reading, *, offline: bool, refresh: bool) -> 
     reading = inspect_reference(ref, offline=offline, headers=True, refresh=refresh)
     if isinstance(reading, Observation):
         return draft_head(reading, target.architecture)
-    weights = resolve_requested_weights(reading, None)
+    weights = resolve_requested_weights(reading, format)
     return Drafter(reading.name, reading.architecture, weights)

@@ -410,6 +410,35 @@ def test_a_drafter_of_another_vocabulary(capsys: pytest.CaptureFixture[str], eng
     run("--speculative", "draft:llama3.2-1b:3")
 
 
+@pytest.mark.parametrize("flag", ["-md", "--model-draft", "--spec-draft-model", "-hfd"])
+@pytest.mark.parametrize("cache", ["f16", "q8_0"])
+def test_llama_cpps_draft_model_is_planned(run: Run, flag: str, cache: str) -> None:
+    """Its cells stay in 16 bits, whatever the model's are (common/speculative.cpp)."""
+    line = f"llama-server -m qwen3-8b -np 1 -ngl 99 -c 8192 -ctk {cache} -ctv {cache}"
+    plain = run.document("--gpus", "H100", "--from", line)["plan"]["one_copy"]
+    line += f" {flag} qwen3-0.6b --draft-max 8"
+    found = run.document("--gpus", "H100", "--from", line)
+    assert not any("not considered" in note for note in found["notes"])
+    assert found["plan"]["weights"]["drafter"]["tokens"] == 8
+    drafted = found["plan"]["one_copy"]
+    assert drafted["cache"] - plain["cache"] == 8192 * 28 * 8 * 128 * 2 * 2
+    assert drafted["weights"] - plain["weights"] == 2 * 596_049_920
+
+
+def test_a_draft_models_file_that_is_not_here(run: Run) -> None:
+    line = "llama-server -m qwen3-8b -np 1 -ngl 99 -c 8192 -md /nowhere/x-Q8_0.gguf"
+    found = run.document("--gpus", "H100", "--from", line)
+    assert any("/nowhere/x-Q8_0.gguf is not here" in note for note in found["notes"])
+    own = "llama-server -m qwen3.6-27b -np 1 -ngl 99 -c 8192 --spec-type draft-mtp -md mtp.gguf"
+    found = run.document("--gpus", "H100", "--from", own)
+    assert found["plan"]["weights"]["mtp_loaded"] is True
+
+
+@pytest.mark.parametrize("name", ["cpu-moe-draft", "spec-draft-cpu-moe", "spec-draft-ngl"])
+def test_what_places_a_draft_model_is_not_harmless(name: str) -> None:
+    assert not _is_harmless(f"--{name}", ENGINES["llama.cpp"])
+
+
 def test_options_that_are_not_read_are_named(run: Run) -> None:
     line = "vllm serve qwen3-8b --port 80 --enable-lora --cpu-offload-gb 4 -tp 2"
     found = run.document("--from", line, "--gpus", "H100")

@@ -98,6 +98,8 @@ class Engine:
     """Whether keys and values may have dtypes of their own."""
     default_cache_dtype: str = ""
     """The dtype of the cache without an option; empty: what the model's own dtype is."""
+    draft_cache_dtype: str = ""
+    """The dtype of the cache of what drafts; empty: that of the model's."""
     follows_checkpoint: bool = False
     """Whether `auto` takes the dtype of the cache that the checkpoint declares."""
 

@@ -257,6 +257,7 @@ class LlamaCpp(Engine):
     utilization = 1.0
     smaller_formats = ("q8_0", "q6_k", "q4_k_m")
     default_cache_dtype = "fp16"
+    draft_cache_dtype = "fp16"
     utilization_meaning = "weights, cells, the compute buffer and libraries"
 
     log_sign = r"llama_context:|llama_kv_cache|llama_model_loader:|llm_load_"
@@ -302,6 +303,9 @@ class LlamaCpp(Engine):
         r"hf-token|hft|spm-infill|numa|no-mmap|cb|nocb|rope-.*|yarn-.*|color|i|cnv|p|f|e|sys",
         r"ctx-.*",
         r"fit.*|poll|cpu-.*-?range|dio|direct-io|main-gpu|mg",
+        r"td|tbd|(?:threads|prio|poll|cpu-(?:mask|range|strict))(?:-batch)?-draft",
+        r"spec-draft-(?:threads|prio|poll|cpu-mask|cpu-range|cpu-strict)(?:-batch)?",
+        r"draft-(?:min|n-min|p-min|p-split)|spec-draft-(?:n-min|p-min|p-split)",
     )
     launch_switches = frozenset(
         (
@@ -359,6 +363,16 @@ class LlamaCpp(Engine):
         "--yarn-orig-ctx": "rope_original",
         "--spec-type": "draft_method",
         "--spec-draft-n-max": "draft_tokens",
+        "--draft": "draft_tokens",
+        "--draft-n": "draft_tokens",
+        "--draft-max": "draft_tokens",
+        "-md": "draft_model",
+        "--model-draft": "draft_model",
+        "--spec-draft-model": "draft_model",
+        "-hfd": "draft_repository",
+        "-hfrd": "draft_repository",
+        "--hf-repo-draft": "draft_repository",
+        "--spec-draft-hf": "draft_repository",
     }
 
     def launch(self, server: Launch) -> list[str]:

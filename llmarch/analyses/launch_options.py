@@ -379,7 +379,10 @@ def _read_drafting(read: _Values) -> Drafting:
         return Drafting()
     tokens = config.get("num_speculative_tokens")
     if not isinstance(tokens, int):
-        tokens = read.number("draft_tokens") or read.engine.draft_tokens
+        tokens = read.number("draft_tokens")
+        if tokens is not None and read.engine.counts_checked_tokens:
+            tokens = max(1, tokens - 1)
+        tokens = tokens or read.number("draft_steps") or read.engine.draft_tokens
     methods = method.split(",")
     names_own = any(name.endswith("mtp") or name in ("nextn", "eagle") for name in methods)
     if model == NO_MODEL or (names_own and read.engine.has_slots):

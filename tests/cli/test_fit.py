@@ -323,7 +323,7 @@ MEANINGS: list[tuple[str, Callable[[PlanOptions], object]]] = [
     ),
     (
         "sglang serve --model a/b --speculative-algo EAGLE --speculative-num-draft 4",
-        lambda o: o.speculative and o.engine_options.draft_tokens == 4,
+        lambda o: o.speculative and o.engine_options.draft_tokens == 3,
     ),
     (
         "sglang serve --model a/b --max-total-tokens 65536 --cuda-graph-max-bs 32",

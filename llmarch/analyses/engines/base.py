@@ -113,6 +113,8 @@ class Engine:
     """Whether layers that read another layer's keys and values have room for their own as well."""
     draft_tokens: int = 1
     """Tokens that MTP modules draft in a step, unless a command line says another number."""
+    counts_checked_tokens: bool = False
+    """Whether its command line counts the tokens that a step checks, one more than are drafted."""
     casts_float32: bool = False
     """Whether weights in 32 bits are loaded in 16, unless 32 are asked for."""
     divides_experts_across_groups: bool = False

@@ -62,6 +62,30 @@ arg_groups/fields/schedule.py)."""
 SLOTS_PER_REQUEST = 3
 """Slots of states that a running request takes with the radix cache on
 (sglang: kv_cache_configurator.py MAMBA_CACHE_SIZE_MAX_RUNNING_REQUESTS_RATIO)."""
+TRACKED_SLOTS = 2
+"""Slots more of models whose states are tracked while batches overlap, as they do by default
+(sglang: mem_cache/allocation_sizing.py get_mamba_tracking_slots)."""
+TRACKED_TYPES = frozenset(
+    (
+        "qwen3_next",
+        "qwen3_5",
+        "qwen3_5_moe",
+        "kimi_linear",
+        "falcon_h1",
+        "granitemoehybrid",
+        "nemotron_h",
+        "nemotron_h_moe",
+        "bailing_hybrid",
+        "bailing_moe_v2_5",
+        "inkling",
+        "inkling_mm_model",
+    )
+)
+"""Models whose states are tracked (sglang: srt/arg_groups/overrides.py
+_MAMBA_EXTRA_BUFFER_ARCHS)."""
+DRAFTED_REQUESTS = 48
+"""Running requests with speculative decoding, unless `--max-running-requests` says another
+(sglang: srt/arg_groups/speculative_hook.py)."""
 LONG_RING = 128
 """Tokens of a ring of which each request has one of its own."""
 COMPRESSED_PAGE = 256
@@ -81,6 +105,15 @@ class StageMemory(NamedTuple):
     """A slot of recurrent states."""
     ring: int
     """Rings of a request, which compressors of DeepSeek V4 work on."""
+
+
+class StateSlots(NamedTuple):
+    """Slots of recurrent states."""
+
+    slots: int
+    """Slots that requests and the radix cache use."""
+    bytes: int
+    """What they take, with the spare slot and the states of drafted tokens."""
 
 
 class TokenPool(Pool):
@@ -107,10 +140,13 @@ class TokenPool(Pool):
         return held * part.entry_bytes
 
     def state_bytes(self, tokens: int, sequences: int = 1, stage: int = 0) -> int:
-        """Return the bytes of the slots of sequences, and of the spare slot."""
+        """Return the bytes of the slots of sequences, and of the spare slot.
+
+        A step that drafts keeps a state for each of its tokens besides.
+        """
         one = super().state_bytes(tokens, 1, stage)
         slots = sequences + SPARE_SLOTS
-        return slots * one
+        return slots * one * (1 + self._checked_tokens)
 
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return the tokens of the full pool, and how many sequences it holds.
@@ -144,7 +180,7 @@ class TokenPool(Pool):
         for room, memory in zip(rooms, self._stage_memory, strict=True):
             left = max(0, room)
             if memory.state:
-                left -= int(left * STATE_SHARE) // memory.state * memory.state
+                left = max(0, left - self._states(left, memory.state).bytes)
             left -= memory.ring * (sequences + SPARE_SLOTS)
             if memory.cell:
                 held.append(max(0, int(left / memory.cell)))
@@ -156,16 +192,51 @@ class TokenPool(Pool):
     def _held_requests(self, rooms: Sequence[int]) -> float | None:
         """Return the requests that have slots of states; None without recurrent states."""
         slots = [
-            int(max(0, room) * STATE_SHARE) // memory.state - SPARE_SLOTS
+            self._states(max(0, room), memory.state).slots
             for room, memory in zip(rooms, self._stage_memory, strict=True)
             if memory.state
         ]
         if not slots:
             return None
-        per_request = SLOTS_PER_REQUEST
+        return min(slots) / self._slots_per_request
+
+    @property
+    def _slots_per_request(self) -> int:
+        """Return the slots that a running request takes: one alone without the radix cache."""
         if self.request.options.prefix_caching is False:
-            per_request = 1
-        return max(0, min(slots)) / per_request
+            return 1
+        if self.request.architecture.model_type.removesuffix("_text") in TRACKED_TYPES:
+            return SLOTS_PER_REQUEST + TRACKED_SLOTS
+        return SLOTS_PER_REQUEST
+
+    @property
+    def _checked_tokens(self) -> int:
+        """Return the tokens that a step checks (speculative_num_draft_tokens); 0 if none drafts."""
+        drafted = self.request.options.draft_tokens
+        if not drafted:
+            return 0
+        return drafted + 1
+
+    def _states(self, room: int, state: int) -> StateSlots:
+        """Return the slots of states that a room gets, and what they take.
+
+        Each running request has states of all tokens of a step besides (sglang:
+        kv_cache_configurator.py _handle_max_mamba_cache).
+
+        state: the bytes of a slot.
+        """
+        options, checked = self.request.options, self._checked_tokens
+        each = self._slots_per_request
+        if options.prefix_caching is False and options.max_sequences:
+            slots = options.max_sequences
+        else:
+            budget = int(room * STATE_SHARE) - state * (SPARE_SLOTS + checked)
+            slots = max(0, budget * each // (state * (each + checked)))
+        held = slots + SPARE_SLOTS
+        if checked:
+            requests = min(options.max_sequences or DRAFTED_REQUESTS, slots // each)
+            held += (requests + SPARE_SLOTS) * checked
+        return StateSlots(slots, held * state)
 
     @cached_property
     def _stage_memory(self) -> list[StageMemory]:
@@ -215,7 +286,10 @@ class TokenPool(Pool):
                 share = float(self.sliding_share)
                 lines = [f"windows in a pool of {share:g} × the tokens"]
         if any(part.role == "state" and part.kind == "recurrent" for part in self.stages[0]):
-            lines.append("states: 9/19 of the room, one slot to spare")
+            each = self._slots_per_request
+            lines.append(f"states: 9/19 of the room, one slot to spare, {each} a running request")
+            if self._checked_tokens:
+                lines.append(f"and {self._checked_tokens} of the tokens of a step that drafts")
         return lines
 
 
@@ -223,6 +297,8 @@ class SGLang(Engine):
     """SGLang."""
 
     name = "sglang"
+    draft_tokens = 3
+    counts_checked_tokens = True
     version = "0.5.23"
     files = (
         "srt/model_executor/pool_configurator.py",

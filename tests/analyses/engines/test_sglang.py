@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import cache as memo
 from typing import Any
 
@@ -11,7 +12,8 @@ import llmarch
 from llmarch.analyses.cache import list_layer_parts
 from llmarch.analyses.cache_parts import Convention
 from llmarch.analyses.engines import engine_of
-from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, ShareRequest
+from llmarch.analyses.engines.pools import EngineOptions, GPUTraits, PoolRequest, ShareRequest
+from llmarch.analyses.engines.sglang import TRACKED_TYPES
 from llmarch.analyses.engines.sglang_share import count_prompt_sizes, largest_decoded_batch
 from llmarch.architecture.schema import Architecture, Attention
 from llmarch.sources.gpus import parse_gpus
@@ -119,3 +121,67 @@ def test_layers_that_share_keys_and_values_have_room_of_their_own(name: str) -> 
     assert sharing
     for layer in list_layer_parts(a, Convention("vllm", "bf16")):
         assert bool(layer.parts) is (layer.mixer not in sharing)
+
+
+STATES = {
+    "qwen3-next": 5,
+    "qwen3.5-9b": 5,
+    "qwen3.6-35b-a3b": 5,
+    "kimi-linear": 5,
+    "nemotron-3-nano": 5,
+    "granite-4.0-h-small": 5,
+    "lfm2-1.2b": 3,
+}
+"""Slots of states that a running request takes. A log of Qwen3.8: "max_running_requests is capped
+to 4 by the mamba state cache (max_mamba_cache_size=24, 5 state slots per request)"."""
+
+
+def states_of_the_source(
+    room: int, state: int, ratio: int, checked: int, running: int | None, cached: bool
+) -> tuple[int, int]:
+    """Return slots and what is left, as _handle_max_mamba_cache computes them, in bytes."""
+    running = running or 48
+    if not cached and running != 48:
+        slots = running
+        left = room - state * (slots + 1) * checked
+    elif checked:
+        budget = Fraction(room * 9, 19)
+        slots = int((budget - state * (1 + checked)) // (state * (1 + Fraction(checked, ratio))))
+        left = room - state * (min(running, slots // ratio) + 1) * checked
+    else:
+        slots = int((Fraction(room * 9, 19) - state) // state)
+        left = room
+    return slots, left - (slots + 1) * state
+
+
+@pytest.mark.parametrize("name", list(STATES))
+@pytest.mark.parametrize("drafted", [0, 1, 3, 7])
+@pytest.mark.parametrize("running", [None, 8, 300])
+@pytest.mark.parametrize("cached", [True, False])
+def test_slots_of_states_are_the_sources(
+    name: str, drafted: int, running: int | None, cached: bool
+) -> None:
+    options = EngineOptions(
+        draft_tokens=drafted, max_sequences=running, prefix_caching=None if cached else False
+    )
+    a = model(name)
+    convention = Convention("sglang", "bf16")
+    pool = ENGINE.pool(
+        PoolRequest(a, convention, list_layer_parts(a, convention), options, 8192, running or 48)
+    )
+    state = pool.state_bytes(1, 0) // (1 + (drafted + 1 if drafted else 0))
+    ratio = STATES[name] if cached else 1
+    checked = drafted + 1 if drafted else 0
+    for room in (20 * 2**30, 64 * 2**30 + 12_345):
+        slots, left = states_of_the_source(room, state, ratio, checked, running, cached)
+        cell = pool.cache_bytes(2**20) / 2**20
+        held = pool.capacity([room], 1)
+        assert held.tokens == max(0, int(left / cell))
+        assert held.concurrency == min(held.tokens, slots / ratio)
+
+
+def test_slots_of_a_request_are_of_known_types() -> None:
+    """Every type that tracks states is one that is read."""
+    assert {type.removesuffix("_text") for type in TRACKED_TYPES} == TRACKED_TYPES
+    for name, slots in STATES.items():
+        assert (model(name).model_type.removesuffix("_text") in TRACKED_TYPES) is (slots == 5)

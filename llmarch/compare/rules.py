@@ -579,6 +579,23 @@ FINDING_RULES = (
         "What is said holds for the model that was given. The adapter was trained on the one "
         "that it names.",
     ),
+    # Files of torch.save
+    Rule(
+        "pickle-unreadable",
+        None,
+        "info",
+        "a file of torch.save was not read",
+        "It is not one that torch.save writes, or is truncated. What is said of the model is said "
+        "without its tensors, or by the names in the index alone.",
+    ),
+    Rule(
+        "pickle-globals",
+        None,
+        "weights",
+        "a file of torch.save names more than tensors need",
+        "Loading it without weights_only imports and calls what it names, which may be any code. "
+        "transformers and vLLM load with weights_only, and refuse the file.",
+    ),
 )
 
 UNKNOWN_FACT = Rule(

@@ -23,6 +23,10 @@ CARD = "README.md"
 MAX_CARD = 5_000_000
 """Bytes of a model card."""
 INDEX = "model.safetensors.index.json"
+PICKLE = "pytorch_model.bin"
+"""Weights as torch.save writes them."""
+PICKLE_INDEX = "pytorch_model.bin.index.json"
+ADAPTER_PICKLE = "adapter_model.bin"
 SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<total>\d+)\.safetensors")
 
 # Texts of patterns, which `re` compiles at their first use: at start-up nothing needs them.
@@ -55,6 +59,11 @@ def is_safe_name(name: str) -> bool:
     if not 0 < len(name) <= MAX_NAME:
         return False
     return re.search(_UNSAFE, name) is None
+
+
+def is_pickle(name: str) -> bool:
+    """Return whether a file of weights is one of torch.save, by its name."""
+    return name.endswith(".bin")
 
 
 def is_code_file(name: str) -> bool:

@@ -107,7 +107,11 @@ def store_reading(endpoint: str, reading: RepoReading, content: str = "") -> Non
     Not stored is a partial one, and one of an index with a finding of its own (a key stated twice),
     which is rare. A cache that cannot be written is not an error.
     """
-    if reading.is_partial or (reading.index is not None and reading.index.findings):
+    if (
+        reading.has_pickles
+        or reading.is_partial
+        or (reading.index is not None and reading.index.findings)
+    ):
         return
     repo_id, commit = reading.repo_id, reading.commit
     _write(_path(endpoint, repo_id, _entry_name(commit)), pack_entry(reading, endpoint))

@@ -10,7 +10,7 @@ from typing import Any, cast
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding
 from ..errors import ConfigError, printable
-from .file_names import is_safe_name
+from .file_names import PICKLE_INDEX, is_safe_name
 from .strict_json import parse_object, repeated_keys, type_name
 
 MAX_INDEX = 50_000_000
@@ -87,15 +87,17 @@ def parse_index(data: bytes, *, file: str) -> ShardIndex:
     if not isinstance(metadata, dict):
         metadata = {}
     findings = repeated_keys(file, document, is_config=False)
+    is_pickled = file == PICKLE_INDEX
     files: dict[str, str] = {}
     for shard in sorted(set(weight_map.values())):
         if not is_safe_name(shard):
             raise ConfigError(
                 f"{shown}: weight_map names a file outside the repository: {printable(repr(shard))}"
             )
-        if not shard.endswith(".safetensors"):
+        suffix = ".bin" if is_pickled else ".safetensors"
+        if not shard.endswith(suffix):
             raise ConfigError(
-                f"{shown}: weight_map names {printable(shard)}, which is not a .safetensors file"
+                f"{shown}: weight_map names {printable(shard)}, which is not a {suffix} file"
             )
         files[shard] = normpath(shard)
     unusual = [shard for shard, path in files.items() if shard != path]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..architecture.schema import Finding
-from ..errors import ConfigError, ReadError, printable
+from ..errors import ConfigError, HeaderError, ReadError, printable
 from . import specs
 from .file_names import (
     ADAPTER,
@@ -23,6 +23,7 @@ from .file_names import (
     PIPELINE,
     SHARD,
     SINGLE,
+    is_pickle,
     is_safe_name,
 )
 from .gguf import (
@@ -37,7 +38,7 @@ from .gguf import (
 )
 from .gguf.choice import SPLIT as SPLIT_GGUF
 from .index import MAX_INDEX, parse_index
-from .merge import merge
+from .merge import MissingFile, merge, unreadable_pickle, unreadable_pickles
 from .non_models import non_model_error, other_kind
 from .places import open_place
 from .places.path import AnyPath
@@ -60,6 +61,7 @@ from .repo_files import (
 )
 from .safetensors import Header, HeaderBudget, header_length, parse_header
 from .strict_json import MAX_CONFIG, JsonObject, parse_object, repeated_keys
+from .torch_files import read_torch_file
 from .weight_sets import decide_sets, merge_sets
 
 MAX_FILES = 20_000
@@ -164,9 +166,9 @@ def open_folder(
         index = parse_index(data, file=index_file)
     sets = decide_sets(weights, index.summary if index is not None else None, files)
     if sets.files or index is not None:
-        found = _read_headers(path, sets.files, progress or ignore_progress)
+        found, refused = _read_headers(path, sets.files, progress or ignore_progress)
         stored = {*files, *found}
-        merged = merge_sets(weights, sets, found, stored, index=index)
+        merged = merge_sets(weights, sets, found, stored, refused, index)
         if model.is_download:
             merged.findings = [_as_not_downloaded(finding) for finding in merged.findings]
         merged.add_to(model)
@@ -196,8 +198,10 @@ def _open_adapter_folder(path: AnyPath, files: list[str], text: str, *, headers:
     model.folder = str(path)
     model.findings += repeated_keys(ADAPTER, document, is_config=True)
     if headers and chosen.shards:
-        found = [read_header(path / name, name) for name in chosen.shards]
-        merge(found, None).add_to(model)
+        found, refused = _read_headers(path, chosen.shards, ignore_progress)
+        model.findings += unreadable_pickles(refused)
+        if found:
+            merge([*found.values()], None).add_to(model)
     return model
 
 
@@ -263,18 +267,30 @@ def read_header(path: AnyPath, name: str, budget: HeaderBudget | None = None) ->
 
 def _read_headers(
     folder: AnyPath, shards: Collection[str], progress: Progress
-) -> dict[str, Header]:
-    """Read the header of each of these files that exists; in another place, many at once."""
+) -> tuple[dict[str, Header], dict[str, MissingFile]]:
+    """Read the header of each of these files that exists; in another place, many at once.
+
+    Returns also the files of torch.save that could not be read, with the reason: a config is enough
+    without them.
+    """
     headers: dict[str, Header] = {}
+    refused: dict[str, MissingFile] = {}
     budget = HeaderBudget()
 
-    def read(file: str) -> Header | None:
+    def read(file: str) -> Header | MissingFile | None:
         path = folder / file
         try:
             exists = path.exists()
         except OSError as error:
             raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
-        return read_header(path, file, budget) if exists else None
+        if not exists:
+            return None
+        if not is_pickle(file):
+            return read_header(path, file, budget)
+        try:
+            return read_torch_header(path, file)
+        except HeaderError as error:
+            return unreadable_pickle(file, error)
 
     names = sorted(shards)
     with ExitStack() as stack:
@@ -282,11 +298,31 @@ def _read_headers(
         if not isinstance(folder, Path):
             executor = stack.enter_context(ThreadPoolExecutor(REMOTE_READS))
             read_all = executor.map(read, names)
-        for done, (file, header) in enumerate(zip(names, read_all, strict=True), start=1):
-            if header is not None:
-                headers[file] = header
+        for done, (file, found) in enumerate(zip(names, read_all, strict=True), start=1):
+            if isinstance(found, MissingFile):
+                refused[file] = found
+            elif found is not None:
+                headers[file] = found
             progress(done, len(names), "reading headers")
-    return headers
+    return headers, refused
+
+
+def read_torch_header(path: AnyPath, name: str) -> Header:
+    """Read which tensors a file of torch.save states. Raises HeaderError or ReadError.
+
+    path: the file.
+    name: its name, for messages.
+    """
+    try:
+        with open_anywhere(path) as (file, size):
+
+            def read(start: int, count: int) -> bytes:
+                file.seek(start)
+                return file.read(count)
+
+            return read_torch_file(read, file=name, file_size=size)
+    except OSError as error:
+        raise ReadError(f"{printable(str(path))}: {error.strerror}") from None
 
 
 def _open_standard_input(text: str, any_kind: bool) -> RawModel:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..architecture.frozen import Frozen, frozen
 from ..architecture.schema import Finding, Severity
-from ..errors import printable
+from ..errors import HeaderError, printable
 from .file_names import SHARD
 from .index import IndexSummary, ShardIndex
 from .raw import DtypeShape, RawModel, RivalWeights, TensorTable, fold
@@ -26,6 +26,8 @@ class Merged:
     """The tensors of a checkpoint, each counted once."""
 
     table: TensorTable
+    is_unread: bool = False
+    """Whether nothing is known of the tensors, not even their names."""
     partial: bool = False
     """Whether a file that belongs to the checkpoint was not read."""
     header_bytes: int = 0
@@ -41,6 +43,9 @@ class Merged:
 
     def add_to(self, model: RawModel) -> None:
         """Set the tensors of a model, and add the findings."""
+        if self.is_unread:
+            model.findings += self.findings
+            return
         model.tensors = self.table
         model.partial = self.partial
         model.header_bytes = self.header_bytes
@@ -156,6 +161,7 @@ def merge(
                 merged.table.add(name, dtype, shape)
     merged.table.writer = _common_writer(headers)
     merged.findings += _missing_file_findings(missing)
+    merged.findings += _global_findings(headers)
     merged.compare(index.summary if index is not None else None)
     return merged
 
@@ -186,6 +192,31 @@ def names_from_index(index: ShardIndex) -> Merged:
         )
     finding = Finding(rule="shard-missing", path=file, message=message, severity="weights")
     return Merged(table, partial=count > 0, findings=[finding, *index.findings])
+
+
+def unreadable_pickle(file: str, error: HeaderError) -> MissingFile:
+    """Return why a file of torch.save was not read."""
+    reason = error.message.removeprefix(f"{printable(file)}: ")
+    return MissingFile("pickle-unreadable", f"was not read: {reason}")
+
+
+def unreadable_pickles(files: Mapping[str, MissingFile]) -> list[Finding]:
+    """Return the findings about files of torch.save that were not read."""
+    return [*_missing_file_findings(files)]
+
+
+def names_of_pickles(index: ShardIndex | None, unreadable: Mapping[str, MissingFile]) -> Merged:
+    """Return the tensor names of an index whose files could not be read; the table has no shapes.
+
+    They tell less than headers: which tensors there should be, and nothing of their sizes. Without
+    an index nothing is known.
+    """
+    if index is None:
+        return Merged(TensorTable(), is_unread=True, findings=unreadable_pickles(unreadable))
+    named = [(name, "", None) for name in index.weight_map]
+    table = TensorTable.from_tensors(named)
+    findings = [*_missing_file_findings(unreadable), *index.findings]
+    return Merged(table, partial=True, findings=findings)
 
 
 def missing_shards(files: Iterable[str]) -> dict[str, MissingFile]:
@@ -291,6 +322,19 @@ def _find_duplicates(copies: _Copies, headers: Sequence[Header]) -> None:
 
 
 # Findings
+
+
+def _global_findings(headers: Sequence[Header]) -> Iterator[Finding]:
+    """Return a finding for each file of torch.save that names more than tensors need."""
+    for header in headers:
+        named = header.metadata.get("globals")
+        if named:
+            file = printable(header.file)
+            message = (
+                f"its pickle names {printable(named)}: torch.load with weights_only refuses the"
+                " file, and without it imports and calls what it names. Nothing of it was run here"
+            )
+            yield Finding(rule="pickle-globals", path=file, message=message, severity="weights")
 
 
 def _missing_file_findings(missing: Mapping[str, MissingFile]) -> Iterator[Finding]:

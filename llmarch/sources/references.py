@@ -236,7 +236,8 @@ def _parse_path(text: str) -> Reference:
         return Reference(text, "gguf", path=path)
     if suffix in _OTHER_FORMATS:
         raise NotAModel(
-            f"{text} is {_OTHER_FORMATS[suffix]}; llmarch reads config.json and safetensors files",
+            f"{text} is {_OTHER_FORMATS[suffix]}; llmarch reads config.json, safetensors files, and"
+            " pytorch_model.bin beside a config.json",
             "give the folder that contains them",
         )
     raise UnknownReference(f"{text} is neither a folder nor a .json, .safetensors or .gguf file")

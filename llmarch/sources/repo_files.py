@@ -16,20 +16,25 @@ from ..architecture.schema import Finding
 from ..errors import printable
 from .file_names import (
     ADAPTER,
+    ADAPTER_PICKLE,
     ADAPTER_WEIGHTS,
     CONFIG,
     INDEX,
     PARAMS,
+    PICKLE,
+    PICKLE_INDEX,
     PIPELINE,
     QUANTIZATION,
     QUANTIZE,
     SHARD,
     SINGLE,
+    is_pickle,
 )
 from .strict_json import JsonObject, repeated_keys
 
 _PYTORCH = re.compile(r"(?:pytorch_model.*|consolidated.*|model.*)\.(?:bin|pth|pt)")
 _NO_WEIGHTS = re.compile(r"(?:training_args|optimizer|scheduler|rng_state|tokenizer|scaler).*")
+_PICKLE_SHARD = re.compile(r"pytorch_model-\d+-of-\d+\.bin")
 _NATIVE_PREFIX = "consolidated"
 """Beginning of the names of Mistral's native weights."""
 _NATIVE_INDEX = "consolidated.safetensors.index.json"
@@ -62,12 +67,18 @@ class WeightFiles(Frozen):
     other_weights: tuple[Finding, ...]
     """One finding for each other set of weights, which is not read."""
 
+    @property
+    def is_pickled(self) -> bool:
+        """Return whether the weights are files of torch.save."""
+        return self.index_file == PICKLE_INDEX or any(map(is_pickle, self.shards))
+
 
 def choose_weights(files: Iterable[str]) -> WeightFiles:
     """Choose the config and the weights to read. Only files at the root are chosen.
 
     model.safetensors is preferred to shards, as in transformers. Mistral's native set (params.json,
-    consolidated*) is read only if there is no other.
+    consolidated*) is read only if there is no other, and files of torch.save beside a config.json
+    alone, without safetensors.
 
     files: paths relative to the root.
     """
@@ -86,8 +97,20 @@ def choose_weights(files: Iterable[str]) -> WeightFiles:
     is_one_set = shards == [SINGLE] or len(_model_sets(shards)) == 1
     indexes = [n for n in at_root if n.endswith(".safetensors.index.json")]
     index = _choose_index(shards, indexes, config)
+    if config == CONFIG and index is None and not shards and ADAPTER not in names:
+        index, shards = _choose_pickles(names)
+        is_one_set = bool(shards)
     others = find_other_weights(names, shards, index)
     return WeightFiles(config, index, tuple(shards), is_one_set, tuple(others))
+
+
+def _choose_pickles(names: set[str]) -> tuple[str | None, list[str]]:
+    """Return the index of files of torch.save and the files; without an index the single file."""
+    if PICKLE in names:
+        return None, [PICKLE]
+    if PICKLE_INDEX not in names:
+        return None, []
+    return PICKLE_INDEX, sorted(name for name in names if _PICKLE_SHARD.fullmatch(name))
 
 
 def is_adapter_alone(files: Iterable[str]) -> bool:
@@ -102,7 +125,7 @@ def choose_adapter(files: Iterable[str]) -> WeightFiles:
     files: paths relative to the root, which `is_adapter_alone` accepts.
     """
     names = set(files)
-    shards = tuple(name for name in (ADAPTER_WEIGHTS,) if name in names)
+    shards = tuple(name for name in (ADAPTER_WEIGHTS, ADAPTER_PICKLE) if name in names)[:1]
     others = find_other_weights(names, shards, None)
     return WeightFiles(ADAPTER, None, shards, True, tuple(others))
 

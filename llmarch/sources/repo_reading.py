@@ -64,6 +64,11 @@ class RepoReading:
         return {name: parse_object(data, file=name) for name, data in self.texts.items()}
 
     @property
+    def has_pickles(self) -> bool:
+        """Whether files of torch.save may be its weights: the cache knows safetensors alone."""
+        return weights_to_read(self.files, adapters=True).is_pickled
+
+    @property
     def is_partial(self) -> bool:
         """Whether a file of some set of weights could not be read."""
         sets = [self.merged, self.merged.rival if self.merged is not None else None]

@@ -17,7 +17,7 @@ from ..architecture.schema import Finding
 from ..errors import ConfigError, printable
 from .file_names import CONFIG, INDEX, SINGLE
 from .index import IndexSummary, ShardIndex
-from .merge import Merged, MissingFile, merge, missing_shards, names_from_index
+from .merge import Merged, MissingFile, merge, missing_shards, names_from_index, names_of_pickles
 from .raw import TensorTable
 from .repo_files import WeightFiles
 
@@ -106,6 +106,8 @@ def merge_sets(
     """
     unreadable = unreadable or {}
     main, rival = sets.main, sets.rival
+    if weights.is_pickled and not headers and unreadable:
+        return names_of_pickles(index, unreadable)
     if main.is_listed and index is not None and not index.shards & {*stored}:
         return names_from_index(index)
     missing = _missing_files(main, headers, stored, unreadable)
@@ -201,6 +203,8 @@ def _reader_findings(
             " and finds no weights"
         )
         return [Finding(rule="weights-by-reader", path=INDEX, message=message)]
+    if weights.is_pickled:
+        return []
     is_found = SINGLE in weights.shards or weights.index_file == INDEX
     if is_found or weights.config_file != CONFIG:
         return []

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Event
 
@@ -17,10 +18,12 @@ from huggingface_hub import errors
 
 from ...errors import HeaderError, ReadError, printable
 from .. import local
+from ..file_names import is_pickle
 from ..index import ShardIndex
-from ..merge import MissingFile
+from ..merge import MissingFile, unreadable_pickle
 from ..progress import Progress
 from ..safetensors import Header, HeaderBudget, header_length, parse_header
+from ..torch_files import FIRST_TORCH_READ, read_torch_file
 from .client import RequestFailed
 from .resolve import PinnedRepo, Resolver
 
@@ -129,7 +132,8 @@ class ShardReader:
                 self._give_up("was not tried any more after others had failed")
         total = len(self._files)
         self._progress(total, total, _READING)
-        if self.missing and not self.headers and not self.refused:
+        are_pickled = all(map(is_pickle, self.missing))  # the config is enough without them
+        if self.missing and not self.headers and not self.refused and not are_pickled:
             repo_id = self._resolver.repo_id
             message = f"{repo_id}: none of its {total} shards could be read: {self._last_error}"
             raise ReadError(message, "try again later")
@@ -156,7 +160,10 @@ class ShardReader:
             self.headers[file] = task.result()
             self._failed_in_a_row = 0
         except HeaderError as error:
-            self.refused[file] = error
+            if is_pickle(file):
+                self.missing[file] = unreadable_pickle(file, error)
+            else:
+                self.refused[file] = error
         except RequestFailed as error:
             self._failed_in_a_row += 1
             self._last_error = printable(str(error))
@@ -174,6 +181,8 @@ class ShardReader:
         """Read the header of one shard by one request; the rest of a longer one by another."""
         pinned, client = self._pinned, self._client
         downloaded = pinned.downloaded_file(file)
+        if is_pickle(file):
+            return self._read_torch_file(file, downloaded)
         if downloaded is not None:
             return local.read_header(downloaded, file, self._budget)
         url = pinned.address(client, file)
@@ -197,3 +206,27 @@ class ShardReader:
         self._budget.count(header)
         _ = header.table  # folded here, while other headers are on their way
         return header
+
+    def _read_torch_file(self, file: str, downloaded: Path | None) -> Header:
+        """Read which tensors a file of torch.save states: its beginning, its end, its pickle."""
+        if downloaded is not None:
+            return local.read_torch_header(downloaded, file)
+        pinned, client = self._pinned, self._client
+        url = client.file_url(pinned.repo_id, pinned.commit, file)
+
+        def read(start: int, count: int) -> bytes:
+            if count <= 0:
+                return b""
+            if start == 0 and count <= len(first.data):
+                return first.data[:count]
+            return client.get(url, limit=count, start=start, ranged=True).data
+
+        try:
+            first = client.get(url, limit=FIRST_TORCH_READ, ranged=True)
+            if first.total is None:
+                raise RequestFailed("the server does not say how long the file is")
+            return read_torch_file(read, file=file, file_size=first.total)
+        except errors.RepositoryNotFoundError as error:
+            raise self._resolver.explain_refusal(file, error) from None
+        except errors.HfHubHTTPError as error:
+            raise RequestFailed(f"HTTP {error.response.status_code}") from None

@@ -202,6 +202,8 @@ def read_options(
             split=_split(read, notes),
             unified_slots=slots,
             full_windows="full_windows" in read,
+            adapters=_adapters(read),
+            adapter_rank=read.number("adapter_rank") or 16,
         ),
         reserve=_reserve(read),
         pool_bytes=read.number("pool_bytes"),
@@ -218,6 +220,13 @@ def read_options(
         notes=tuple(notes),
     )
     return options, said
+
+
+def _adapters(read: _Values) -> int:
+    """Return how many LoRA adapters run in one batch: one with `--enable-lora`, unless it says."""
+    if "enable_lora" not in read:
+        return 0
+    return read.number("adapters") or 1
 
 
 def _switch(read: _Values, name: str) -> bool | None:

@@ -271,6 +271,8 @@ class Plan(Frozen):
             "offload_bytes_per_gpu": request.options.offload_bytes,
             "cache_on_cpu": request.options.cache_on_cpu,
             "layer_split": list(request.options.split),
+            "adapters": request.options.adapters,
+            "adapter_rank": request.options.adapter_rank,
             "all_gpus": self.all_gpus.to_dict(),
             "gpu_bytes": request.gpu_bytes,
             "utilization": self.utilization,
@@ -898,7 +900,25 @@ class Planner:
         for name, size in given.items():
             if size is not None:
                 resolved.append(AllowancePart(name, size, "as given", given=True))
+        if request.options.adapters:
+            resolved.append(self._adapters(engine, request, stage))
         return resolved
+
+    def _adapters(self, engine: Engine, request: Request, stage: int) -> AllowancePart:
+        """Return what the engine sets aside for LoRA adapters on a rank of a stage."""
+        from .adapter_slots import adapter_part
+
+        placement = self.placement(engine, request)
+        held = placement.stages[stage]
+        return adapter_part(
+            self.architecture,
+            self.division(request.parallel).share,
+            self.architecture.layers[held.start : held.stop],
+            count=request.options.adapters,
+            rank=request.options.adapter_rank,
+            has_embedding=stage in placement.embedding_stages,
+            has_head=stage == placement.head_stage,
+        )
 
     def _rooms(
         self,

@@ -242,6 +242,10 @@ class PlanDocument(TypedDict):
     """Whether the cache stays on the CPU (`--no-kv-offload`)."""
     layer_split: list[float]
     """Part of the layers of each GPU (`--tensor-split`). Empty: equal parts."""
+    adapters: int
+    """Number of LoRA adapters that may run in one batch (`--adapters`)."""
+    adapter_rank: int
+    """Number of dims of the largest adapter that is admitted (`--adapter-rank`)."""
     cpu_cache_bytes: int
     """Bytes of cache and state of the layers that stay on the CPU."""
     cpu_weights_bytes: int

@@ -434,9 +434,13 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
         return family, family.config(data, file, model_type, gguf_keys)
 
     if file == "params.json":
+        from ..config.meta_native import is_meta_config, translate_meta
         from ..config.mistral_native import translate
 
-        data, native_keys = translate(data)
+        if is_meta_config(data):
+            data, native_keys = translate_meta(data)
+        else:
+            data, native_keys = translate(data)
         native_type: str = data["model_type"]
         family = families.find_family(native_type, file)
         return family, family.config(data, file, native_type, native_keys)

@@ -238,6 +238,26 @@ def memory(
             help="GiB of each GPU's layers that stay on the CPU (vLLM, SGLang).",
         ),
     ] = 0,
+    adapters: Annotated[
+        int,
+        typer.Option(
+            "--adapters",
+            "--max-loras",
+            min=0,
+            metavar="N",
+            help="LoRA adapters that may run in one batch; the engine sets memory aside for them.",
+        ),
+    ] = 0,
+    adapter_rank: Annotated[
+        int,
+        typer.Option(
+            "--adapter-rank",
+            "--max-lora-rank",
+            min=1,
+            metavar="R",
+            help="The largest rank of an adapter that is admitted. Default: 16, as in vLLM.",
+        ),
+    ] = 16,
     tensor_split: Annotated[
         str | None,
         typer.Option(
@@ -297,6 +317,7 @@ def memory(
     refresh: Refresh = False,
 ) -> None:
     """Show the memory that weights, cache and state take on GPUs."""
+    from ..analyses.adapter_slots import check_rank
     from ..analyses.engines.pools import EngineOptions
     from ..analyses.launch_options import parse_split
     from ..analyses.memory import Reserve
@@ -305,6 +326,8 @@ def memory(
 
     if output is not None:
         picture_format(output)
+    if adapters:
+        check_rank(engine.partition("@")[0], adapter_rank)
     choices = Choices(
         contexts=tuple(parse_context(part) for part in split_contexts(context)),
         batches=tuple(parse_batch(part) for part in split_list(batch)),
@@ -332,6 +355,8 @@ def memory(
             offload_bytes=int(cpu_offload_gb * 2**30),
             cache_on_cpu=no_kv_offload,
             split=parse_split(tensor_split),
+            adapters=adapters,
+            adapter_rank=adapter_rank,
         ),
         reserve=Reserve(
             activations=parse_size("--activations", activations),

@@ -60,6 +60,8 @@ def check_field_types(c: ConfigKeys) -> None:
     for key, value in c.data.items():
         if declared and (key in computed or key in COMPUTED_BY_ALL):
             refused_by_transformers(c, key, "is a key that the class computes", value)
+        if c.is_implied(key):
+            continue
         letters = declared.get(key)
         if letters is not None and letter_of(value) not in letters:
             _report(c, key, value, letters)

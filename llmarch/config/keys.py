@@ -229,6 +229,10 @@ class ConfigKeys:
         """Return whether the file has the key, or the class a default for it."""
         return self.has(key) or self.defaults.get(key) is not None
 
+    def is_implied(self, key: str) -> bool:
+        """Return whether a value stands for a key that the file does not have: a translation's."""
+        return isinstance(self.native_keys.get(self.prefix + key), Evidence)
+
     def key(self, key: str) -> str:
         """Return the dotted key as the file names it."""
         native = self.native_keys.get(self.prefix + key)

@@ -163,6 +163,9 @@ def other_kind(config: Mapping[str, Any] | None, names: set[str]) -> str:
 
 def _no_model_files_error(names: set[str], name: str) -> NotAModel:
     """Return the error for a repository without config and safetensors files at its root."""
+    trainer = _trainer_error(names, name)
+    if trainer is not None:
+        return trainer
     converted = [n for n in names if PurePosixPath(n).suffix in (".onnx", ".gguf")]
     if converted:
         example = printable(min(converted))
@@ -222,6 +225,26 @@ def _folders_error(folders: list[str], name: str) -> NotAModel:
         f"{name} has {len(folders)} models in folders: {', '.join(shown)}",
         f"name one: llmarch show {name}/{first}",
     )
+
+
+def _trainer_error(names: set[str], name: str) -> NotAModel | None:
+    """Return the error for a checkpoint of a trainer, which has a config of another form."""
+    bases = {PurePosixPath(n).name for n in names}
+    hint = "look at the checkpoint that was converted to Hugging Face's form, with a config.json"
+    if any(n.endswith(".nemo") for n in bases):
+        return NotAModel(f"{name} is a NeMo archive (.nemo), which is not unpacked", hint)
+    if "model_config.yaml" in bases or {"context", "weights"} <= {n.split("/")[0] for n in names}:
+        return NotAModel(f"{name} is a NeMo checkpoint (model_config.yaml, weights)", hint)
+    is_megatron = bases & {"latest_checkpointed_iteration.txt", "model_optim_rng.pt"}
+    if is_megatron or {"common.pt", "metadata.json"} <= bases:
+        found = ", ".join(sorted(is_megatron)) or "common.pt, metadata.json"
+        return NotAModel(f"{name} is a checkpoint of Megatron-LM ({found})", hint)
+    if any(re.fullmatch(r"consolidated\.\d+\.pth", n) for n in bases):
+        return NotAModel(
+            f"{name} has Meta's weights (consolidated.*.pth) without params.json",
+            "add params.json, which tells the architecture",
+        )
+    return None
 
 
 def _shown(class_name: object) -> str:

@@ -108,3 +108,22 @@ def test_configs(files: list[str], config: dict[str, Any], message: str | None) 
 )
 def test_other_files(files: list[str], documents: dict[str, Any], message: str | None) -> None:
     check(files, documents, message)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["model.nemo"], "a NeMo archive"),
+        (["model_config.yaml", "model_weights/a"], "a NeMo checkpoint"),
+        (["context/model.yaml", "weights/metadata.json"], "a NeMo checkpoint"),
+        (["latest_checkpointed_iteration.txt", "iter_1/x"], "a checkpoint of Megatron-LM"),
+        (["mp_rank_00/model_optim_rng.pt"], "a checkpoint of Megatron-LM"),
+        (["common.pt", "metadata.json", "__0_0.distcp"], "a checkpoint of Megatron-LM"),
+        (["consolidated.00.pth"], "Meta's weights"),
+    ],
+)
+def test_checkpoints_of_trainers_are_named(files: list[str], words: str) -> None:
+    error = non_model_error(files, {}, name="it")
+    assert error is not None
+    assert words in error.message
+    assert error.hint

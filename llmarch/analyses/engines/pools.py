@@ -64,6 +64,10 @@ class EngineOptions(Frozen):
     gpu_layers: int | None = None
     """llama.cpp's `-ngl`: layers on GPUs, the last ones, of which the output counts as one. None:
     all."""
+    adapters: int = 0
+    """LoRA adapters that may run in one batch (`--max-loras`); 0: none."""
+    adapter_rank: int = 16
+    """The largest rank of an adapter that is admitted (`--max-lora-rank`)."""
 
 
 @frozen
@@ -298,7 +302,7 @@ class AllowancePart(Frozen):
     """One thing that an engine keeps on a GPU beside weights and cache."""
 
     name: str
-    """`activations`, `graphs`, `runtime`, `driver`, `tables`, or `reserve`."""
+    """`activations`, `graphs`, `runtime`, `driver`, `tables`, `adapters`, or `reserve`."""
     size: int
     """Bytes."""
     source: str

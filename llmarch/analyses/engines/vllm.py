@@ -514,6 +514,7 @@ class VLLM(Engine):
             "--enable-prefix-caching",
             "--no-enable-prefix-caching",
             "--enforce-eager",
+            "--enable-lora",
         )
     )
     launch_flags = {
@@ -569,6 +570,9 @@ class VLLM(Engine):
         "--cpu-offload-gb": "cpu_offload_gib",
         "--no-enable-prefix-caching": "no_prefix_caching",
         "--enforce-eager": "eager",
+        "--enable-lora": "enable_lora",
+        "--max-loras": "adapters",
+        "--max-lora-rank": "adapter_rank",
     }
 
     def launch(self, server: Launch) -> list[str]:

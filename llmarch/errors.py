@@ -86,6 +86,10 @@ class OtherKindOfModel(NotAModel):
         )
 
 
+class AdapterAlone(NotAModel):
+    """An adapter in the place of a model: `show` and `diff` read it."""
+
+
 class HeaderError(LlmarchError):
     """A safetensors header that is truncated, inconsistent or hostile."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
 from .adapters import AdaptedGroup, Adapter
 from .json_show import SourceDocument
-from .schema import Finding
+from .schema import Finding, Severity
 
 
 class AdapterParametersDocument(TypedDict):
@@ -33,6 +33,36 @@ class AdapterParametersDocument(TypedDict):
     - `conflict`: the adapter does not fit its config or its base
     - `observed`: the base was not read
     """
+
+
+class AdapterChangeDocument(TypedDict):
+    """One difference of two adapters."""
+
+    path: str
+    """Name of the fact in `adapter`, `modules.` and the name of modules, `stored` or `dtypes`."""
+    old: Any
+    """Value in the old adapter. Null: it has no such thing."""
+    new: Any
+    """Value in the new adapter. Null: it has no such thing."""
+    severity: Severity
+    """What the difference breaks."""
+
+
+class AdapterDiffDocument(TypedDict):
+    """What `llmarch diff OLD NEW --format json` writes of two adapters."""
+
+    schema_version: int
+    """Version of this document."""
+    document: Literal["adapter_diff"]
+    """What this document is."""
+    old: SourceDocument
+    """Where the old adapter was read."""
+    new: SourceDocument
+    """Where the new adapter was read."""
+    statuses: list[str]
+    """How far each adapter was checked, as `parameters.status` of `show`."""
+    changes: list[AdapterChangeDocument]
+    """All differences: facts first, then modules."""
 
 
 class AdapterDocument(TypedDict):

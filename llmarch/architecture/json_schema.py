@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from .json_adapter import AdapterDocument
+from .json_adapter import AdapterDiffDocument, AdapterDocument
 from .json_brief import BriefDiffDocument, BriefDocument
 from .json_compare import (
     CheckDocument,
@@ -53,6 +53,7 @@ from .schema import SCHEMA_VERSION, Architecture
 DOCUMENTS: dict[str, type[Any]] = {
     "show": ShowDocument,
     "adapter": AdapterDocument,
+    "adapter_diff": AdapterDiffDocument,
     "brief": BriefDocument,
     "evidence": EvidenceDocument,
     "diff": DiffDocument,

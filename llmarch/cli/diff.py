@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import AdapterAlone
 from . import app
 from .check import FailOn, Ignored, ReportFormat
 from .check import write_report as emit
@@ -19,6 +20,7 @@ from .common import (
     examples,
     fail,
     file_option,
+    inspect_or_adapter,
     inspect_references,
     models_argument,
     write,
@@ -29,6 +31,7 @@ from .pictures import figure_drawings, picture_format, print_sketch, write_pictu
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..checkpoint.adapters.reading import AdapterReading
     from ..checkpoint.reading import Observation, Reading
     from ..compare.report import Report
 
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
         "llmarch diff org/model@v1 org/model@main --exit-code",
         "llmarch diff org/base org/fine-tune --fail-on behaviour --ignore vocabulary-changed",
         "llmarch diff llama3-8b olmo2-7b gemma2-9b --all",
+        "llmarch diff ./lora-v1 ./lora-v2 --base qwen3-8b",
     )
 )
 def diff(
@@ -72,6 +76,14 @@ def diff(
     ] = False,
     fail_on: FailOn = None,
     ignore: Ignored = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="REF",
+            help="The base model of two PEFT adapters. Default: what each names.",
+        ),
+    ] = None,
     config_only: ConfigOnly = False,
     offline: Offline = False,
     refresh: Refresh = False,
@@ -80,9 +92,25 @@ def diff(
     if len(refs) < 2:
         fail("diff needs two models or more", "llmarch diff deepseek-v3 kimi-k2")
     suffix = picture_format(output)
-    readings = inspect_references(
-        refs, offline=offline, headers=not config_only, refresh=refresh, config_suffices=True
-    )
+    try:
+        readings = inspect_references(
+            refs, offline=offline, headers=not config_only, refresh=refresh, config_suffices=True
+        )
+    except AdapterAlone:
+        if fail_on or ignore or sketch or output is not None or len(refs) != 2:
+            raise
+        found = [
+            inspect_or_adapter(
+                ref, base=base, offline=offline, headers=not config_only, refresh=refresh
+            )
+            for ref in refs
+        ]
+        if write_adapter_diff(found, format) and exit_code:
+            raise typer.Exit(1) from None
+        end_if_partial(found)
+        return
+    if base is not None:
+        fail("--base is for adapters; none of these is one")
     from ..compare.unstated import with_unstated_facts
 
     readings = with_unstated_facts(readings)
@@ -105,6 +133,34 @@ def diff(
     if exit_code and (compared.conflicts or compared.changed):
         raise typer.Exit(1)
     end_if_partial(readings)
+
+
+def write_adapter_diff(
+    found: Sequence[Reading | Observation | AdapterReading], format: Format
+) -> bool:
+    """Write how two adapters differ; return whether they do.
+
+    Ends the program if one of the two is a model.
+    """
+    from ..checkpoint.adapters.reading import AdapterReading
+    from ..compare.adapters import compare_adapters
+    from ..renderers import json
+    from ..views.adapter import adapter_diff_table
+
+    old, new = found
+    if not isinstance(old, AdapterReading) or not isinstance(new, AdapterReading):
+        fail(
+            "an adapter is compared with an adapter, a model with a model",
+            "llmarch show ADAPTER --base MODEL tells whether they fit",
+        )
+    changes = compare_adapters(old, new)
+    write(
+        format,
+        "table",
+        lambda: adapter_diff_table(old, new, changes),
+        lambda: json.adapter_comparison(old, new, changes),
+    )
+    return bool(changes)
 
 
 def judged(

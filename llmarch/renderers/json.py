@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..checkpoint.adapters.reading import AdapterReading
     from ..checkpoint.inference.model import InferredModel
     from ..checkpoint.verify import Verification
+    from ..compare.adapters import AdapterChange
     from ..compare.history import CommitStep
     from ..compare.report import ComparedSide, Report, Verdict
     from ..compare.rules import Rule
@@ -236,6 +237,19 @@ def adapter_document(r: AdapterReading) -> dict[str, Any]:
         "bytes": tensors.bytes if tensors is not None and r.stored is not None else None,
         "findings": [asdict(f) for f in r.findings],
         "unread_keys": list(r.unread_keys),
+    }
+
+
+def adapter_comparison(
+    old: AdapterReading, new: AdapterReading, changes: Iterable[AdapterChange]
+) -> dict[str, Any]:
+    """Return the document of two adapters and their differences."""
+    return {
+        **document_head("adapter_diff"),
+        "old": model_source(old),
+        "new": model_source(new),
+        "statuses": [old.status, new.status],
+        "changes": [asdict(change) for change in changes],
     }
 
 

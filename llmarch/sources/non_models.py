@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from ..errors import NotAModel, OtherKindOfModel, printable
+from ..errors import AdapterAlone, NotAModel, OtherKindOfModel, printable
 from .file_names import ADAPTER, CONFIG, PIPELINE
 from .repo_files import choose_weights, is_adapter_alone
 
@@ -90,19 +90,19 @@ def non_model_error(
     return None
 
 
-def _adapter_error(document: Mapping[str, Any], name: str) -> NotAModel:
+def _adapter_error(document: Mapping[str, Any], name: str) -> AdapterAlone:
     kind = "a PEFT adapter"
     peft_type = document.get("peft_type")
     if isinstance(peft_type, str):
         kind = f"a {printable(peft_type)} adapter"
     base = document.get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
-        hint = "look at its base model instead; the adapter does not name it"
-        return NotAModel(f"{name} is {kind}, not a whole model", hint)
+        hint = f"llmarch show {name} --base REF reads it; it does not name its base model"
+        return AdapterAlone(f"{name} is {kind}, not a whole model", hint)
     base = printable(base)
-    return NotAModel(
+    return AdapterAlone(
         f"{name} is {kind} for {base}, not a whole model",
-        f"look at its base model: llmarch show {base}",
+        f"llmarch show {name} reads it; its base model: llmarch show {base}",
     )
 
 

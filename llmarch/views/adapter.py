@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from ..analyses.parameters import count_parameters
 from ..architecture.adapters import AdaptedGroup
 from ..checkpoint.adapters.reading import AdapterReading
 from ..checkpoint.indices import folded_names
+from ..compare.adapters import AdapterChange
 from . import numbers
 from .documents import Sheet, Table
 from .findings import finding_line
@@ -187,6 +189,38 @@ def adapter_tensor_table(r: AdapterReading) -> Table:
         names = folded_names(group.pattern, group.indices)
         rows.append([names[0], group.dtype, shape, str(len(group.indices))])
     return Table(["tensor", "dtype", "shape", "count"], rows, title="Stored tensors")
+
+
+def adapter_diff_table(
+    old: AdapterReading, new: AdapterReading, changes: Sequence[AdapterChange]
+) -> Table:
+    """Return the table of how two adapters differ."""
+    rows = [
+        [change.path, _cell(change.old), _cell(change.new), change.severity] for change in changes
+    ]
+    notes = [f"{r.name}: {_STATUS[r.status]}" for r in (old, new)]
+    if not rows:
+        notes.insert(0, "the adapters do not differ in what their configs and headers tell")
+    names = [old.name, new.name]
+    if old.name == new.name:
+        names = [old.raw.reference, new.raw.reference]
+    return Table(["fact", *names, "breaks"], rows, notes=notes)
+
+
+def _cell(value: object) -> str:
+    """Return a value of a change in a few words."""
+    if value is None or value in ([], {}):
+        return "–"
+    match value:
+        case list():
+            return ", ".join(map(_cell, cast("list[object]", value)))
+        case dict():
+            items = cast("dict[str, object]", value)
+            return ", ".join(f"{key} {_cell(inner)}" for key, inner in items.items())
+        case int() if not isinstance(value, bool):
+            return number(value)
+        case _:
+            return str(value)
 
 
 def adapter_table(groups: Iterable[AdaptedGroup]) -> Table:

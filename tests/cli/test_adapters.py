@@ -87,9 +87,37 @@ def test_what_is_for_models_alone_is_refused(run: Run) -> None:
     assert "--base is for adapters" in err
     with pytest.raises(NotAModel, match="not an adapter"):
         llmarch.load_adapter("./base")
-    for command in ("diff", "memory", "draw"):
-        _, err = run(command, "./lora", "qwen3-8b", code=2)
+    for command in ("memory", "draw", "lock"):
+        _, err = run(command, "./lora", code=2)
         assert "LORA adapter" in err
+    _, err = run("diff", "./lora", "./base", code=2)
+    assert "an adapter is compared with an adapter" in err
+    _, err = run("diff", "./lora", "./lora", "--fail-on", "info", code=2)
+    assert "LORA adapter" in err
+    _, err = run("diff", "./base", "./base", "--base", "./base", code=2)
+    assert "--base is for adapters" in err
+
+
+@pytest.mark.usefixtures("here")
+def test_two_adapters_are_compared(work: Path, run: Run) -> None:
+    same = run.document("diff", "./lora", "./lora", "--base", "./base", "--exit-code")
+    assert same["changes"] == []
+    assert same["statuses"] == ["verified", "verified"]
+    out, _ = run("diff", "./lora", "./lora", "--base", "./base")
+    assert "do not differ" in out
+    other = row_with("llama", target_modules=["q_proj", "v_proj"], use_dora=True)
+    write_adapter(work / "dora", other)
+    document = run.document("diff", "./lora", "./dora", "--base", "./base", "--exit-code", code=1)
+    changes = {c["path"]: (c["old"], c["new"], c["severity"]) for c in document["changes"]}
+    assert changes["dora"] == (False, True, "weights")
+    assert changes["rank"] == (4, 8, "weights")
+    assert changes["alpha"] == (16, 8, "behaviour")
+    assert changes["stored"] == (1344, 2832, "weights")
+    module = "modules.model.layers.{}.self_attn.q_proj"
+    assert changes[module][:2] == ([{"count": 3, "rank": 4}], [{"count": 3, "rank": 8}])
+    out, _ = run("diff", "./lora", "./dora", "--base", "./base", columns=120)
+    assert "rank 8" in out
+    assert "behaviour" in out
 
 
 def test_a_base_on_this_machine_is_found_by_its_path(here: Path) -> None:

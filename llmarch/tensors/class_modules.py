@@ -51,6 +51,7 @@ def class_modules(
     tied_head: tuple[int, int] | None,
     inputs_first: bool = False,
     experts_inputs_first: bool = False,
+    stacks_experts: bool = True,
 ) -> list[ClassModule]:
     """Return the modules of a class.
 
@@ -61,7 +62,11 @@ def class_modules(
     tied_head: the shape of a head that has no tensor of its own; None: it is not tied.
     inputs_first: whether matrices are stored as [inputs, outputs], as GPT-2's are.
     experts_inputs_first: whether stacked experts are.
+    stacks_experts: False for the classes of transformers 4, which had experts one by one, and
+    routers as linear modules.
     """
+    if not stacks_experts:
+        conversion = replace(conversion, merges=(), linear_router=True)
     stacked: dict[str, list[TensorRow]] = {}
     weights: dict[tuple[str, Axes], list[TensorRow]] = {}
     biases: dict[tuple[str, Axes], int] = {}

@@ -219,6 +219,31 @@ def test_adapters_of_older_libraries_fit_by_their_names() -> None:
     assert read_row(row, older).status == "verified"
 
 
+def test_experts_one_by_one_are_those_of_transformers_4() -> None:
+    """Qwen3-MoE with experts as modules of their own, as transformers 4 had them."""
+    a = base_named("qwen3_moe").architecture
+    config = {
+        "peft_type": "LORA",
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": ["q_proj", "gate", "gate_proj", "up_proj", "down_proj"],
+    }
+    sides = {"gate_proj": (24, 32), "up_proj": (24, 32), "down_proj": (32, 24)}
+    modules = {
+        f"mlp.experts.{e}.{name}": shape for e in range(4) for name, shape in sides.items()
+    } | {"self_attn.q_proj": (32, 32), "mlp.gate": (4, 32)}
+    tensors: Stored = {}
+    for layer in range(len(a.layers)):
+        for name, (outputs, inputs) in modules.items():
+            tensors[f"{PREFIX}.{layer}.{name}.lora_A.weight"] = ("F32", (4, inputs))
+            tensors[f"{PREFIX}.{layer}.{name}.lora_B.weight"] = ("F32", (outputs, 4))
+    r = read_adapter(raw_adapter(config, tensors), base_named("qwen3_moe"))
+    assert (r.status, r.findings) == ("verified", ())
+    assert r.trained == r.stored
+    alone = read_adapter(raw_adapter(config, None), base_named("qwen3_moe"))
+    assert alone.trained == r.trained
+
+
 def test_numbers_of_prompts_are_the_base_s() -> None:
     row = row_with("llama", "PrefixTuningConfig", num_virtual_tokens=12)
     r = read_row(row, num_layers=4)

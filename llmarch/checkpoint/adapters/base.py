@@ -18,8 +18,11 @@ _PARAMETER_ROUTERS = frozenset({"lfm2_moe", "qwen3_moe", "qwen3_vl_moe", "qwen3_
 """Model types whose router is a parameter in transformers, although vLLM has a linear module."""
 
 
-def modules_of_base(reading: Reading) -> list[ClassModule]:
-    """Return the modules of the class that transformers builds of a model."""
+def modules_of_base(reading: Reading, *, stacks_experts: bool = True) -> list[ClassModule]:
+    """Return the modules of the class that transformers builds of a model.
+
+    stacks_experts: False for the class of transformers 4, which had experts one by one.
+    """
     a = reading.architecture
     family = family_named(a.family)
     conversion = family.conversion(a)
@@ -38,4 +41,5 @@ def modules_of_base(reading: Reading) -> list[ClassModule]:
         tied_head=tied_head,
         inputs_first=a.model_type in _INPUTS_FIRST,
         experts_inputs_first=a.model_type in _EXPERTS_INPUTS_FIRST,
+        stacks_experts=stacks_experts,
     )

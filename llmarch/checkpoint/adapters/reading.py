@@ -22,7 +22,7 @@ from .base import modules_of_base
 from .joining import BaseModules, join, missing_target_findings
 from .predicting import Prediction, predict, predict_prompt
 from .storing import ModuleNames, StoredTensor, stored_tensors
-from .targets import TargetMatcher
+from .targets import TargetMatcher, has_end
 
 
 @frozen
@@ -75,7 +75,7 @@ def read_adapter(raw: RawModel, base: Reading | None, base_reason: str = "") -> 
         has_shapes = raw.tensors.has_shapes
     compared = _Compared(adapter, raw.config_file)
     compared.findings += [*raw.findings, *_config_findings(adapter, raw.config_file)]
-    compared.predict(base)
+    compared.predict(base, stored)
     if base is not None and stored:
         compared.join(base, stored)
     prediction = compared.prediction
@@ -112,11 +112,11 @@ class _Compared:
         self.uncertain = False
         self._modules: list[ClassModule] = []
 
-    def predict(self, base: Reading | None) -> None:
+    def predict(self, base: Reading | None, stored: list[StoredTensor]) -> None:
         """Find what config and base make. Raises ConfigError."""
         adapter = self.adapter
         if base is not None:
-            self._modules = modules_of_base(base)
+            self._modules = _modules_of_layout(base, adapter, stored)
         if is_prompt(adapter.method):
             self.prediction = predict_prompt(adapter)
             if base is not None:
@@ -153,6 +153,28 @@ class _Compared:
         self.findings += joined.findings
         self.copies = joined.copies
         self.uncertain = joined.uncertain
+
+
+def _modules_of_layout(
+    base: Reading, adapter: Adapter, stored: list[StoredTensor]
+) -> list[ClassModule]:
+    """Return the modules of the class that an adapter was trained on.
+
+    transformers 5 stacks experts. Adapters of earlier classes have them one by one: by their
+    tensors, else by targets that no module of the newer class has. PEFT converts them.
+    """
+    stacked = modules_of_base(base)
+    apart = modules_of_base(base, stacks_experts=False)
+    known = {module.pattern for module in stacked}
+    experts = [m.pattern for m in apart if m.pattern not in known and m.component == "experts"]
+    if not experts or adapter.target_parameters:
+        return stacked
+    if stored:
+        names = {fold(tensor.module)[0] for tensor in stored}
+        has_one = any(".experts.{}" in name for name in names)
+        return apart if has_one else stacked
+    ends = [end for end in adapter.targets if any(has_end(name, (end,)) for name in experts)]
+    return apart if ends else stacked
 
 
 def _status(

@@ -59,9 +59,17 @@ class ModuleNames:
 
     def __init__(self, rows: Sequence[TensorRow], conversion: Conversion) -> None:
         self._canonical, _ = canonicalizer([row.pattern for row in rows], conversion)
+        self._keys: dict[str, str] = {}
 
     def key(self, module: str) -> str:
         """Return the canonical name of a module, numbers included."""
+        key = self._keys.get(module)
+        if key is None:
+            key = self._keys[module] = self._make_key(module)
+        return key
+
+    def _make_key(self, module: str) -> str:
+        """Return the canonical name of a module that was not asked for before."""
         pattern, index = fold(f"{module}.weight")
         canonical = self._canonical(pattern)
         if canonical.count("{}") != len(index):

@@ -21,6 +21,12 @@ from ..config.class_names import check_class
 from ..config.evidence import Draft
 from ..config.expert_statements import check_expert_keys
 from ..config.findings import NOT_DESCRIBED
+from ..config.gpt_oss_original import (
+    hub_pattern,
+    is_original_gpt_oss,
+    rows_of_attention,
+    translate_original,
+)
 from ..config.head import add_head, model_class
 from ..config.impossible import check_facts
 from ..config.quantization_keys import find_quantization_keys
@@ -34,7 +40,7 @@ from ..errors import (
     UnknownFamily,
     printable,
 )
-from ..sources.raw import GGUF_WRITER, RawModel, TensorTable, is_gguf_document
+from ..sources.raw import GGUF_WRITER, RawModel, TensorTable, is_gguf_document, unfold
 from ..tensors.template import TensorRow
 from .drafts import DraftHead, draft_error
 
@@ -198,6 +204,7 @@ def read_model(raw: RawModel) -> Reading:
     """
     if raw.other_kind:
         raise OtherKindOfModel(printable(raw.reference), raw.other_kind)
+    raw = with_hub_names(raw)
     if raw.config is None:
         raise UnknownFamily(
             f"{raw.reference}: there is no config.json or params.json",
@@ -283,6 +290,33 @@ def read_model(raw: RawModel) -> Reading:
             status = "partial"
     findings = (*raw.findings, *stated, *settled, *check.findings, *rival)
     return Reading(raw, architecture, evidence, findings, unread, status, rows, check)
+
+
+def with_hub_names(raw: RawModel) -> RawModel:
+    """Return gpt-oss's `original/` with the names of tensors that are published beside it.
+
+    Queries, keys and values are one matrix there, in this order; they become three. Any other model
+    is returned as it is.
+    """
+    if raw.tensors is None or raw.config is None or not is_original_gpt_oss(raw.config):
+        return raw
+    renamed = TensorTable()
+    renamed.writer = raw.tensors.writer
+    parts = rows_of_attention(raw.config)
+    for group in raw.tensors:
+        pattern = hub_pattern(group.pattern)
+        shapes = {pattern: group.shape}
+        fits = group.shape is not None and group.shape[:1] == (sum(parts.values()),)
+        if fits and ".qkv_proj." in pattern:
+            rest = (group.shape or ())[1:]
+            shapes = {
+                pattern.replace(".qkv_proj.", f".{part}_proj."): (rows, *rest)
+                for part, rows in parts.items()
+            }
+        for name, shape in shapes.items():
+            for index in group.indices:
+                renamed.add(unfold(name, index), group.dtype, shape)
+    return replace(raw, tensors=renamed)
 
 
 def without_unknown_facts(
@@ -446,6 +480,10 @@ def configure(data: dict[str, Any], file: str) -> tuple[Family, ConfigKeys]:
         return family, family.config(data, file, native_type, native_keys)
 
     model_type = data.get("model_type")
+    if model_type is None and is_original_gpt_oss(data):
+        data, own_keys = translate_original(data)
+        family = families.find_family("gpt_oss", file)
+        return family, family.config(data, file, "gpt_oss", own_keys)
     if model_type is None:
         raise UnknownFamily(f"{file}: model_type is missing", _hint_of_architectures(data))
     if not isinstance(model_type, str):

@@ -33,6 +33,8 @@ FILE_RULES = frozenset(
         "key-stated-twice",
         "name-not-exact",
         "other-weights",
+        "pickle-globals",
+        "pickle-unreadable",
         "quantization-beside-config",
         "quantization-files-differ",
         "repo-moved",

@@ -440,12 +440,15 @@ def test_what_places_a_draft_model_is_not_harmless(name: str) -> None:
 
 
 def test_options_that_are_not_read_are_named(run: Run) -> None:
-    line = "vllm serve qwen3-8b --port 80 --enable-lora --cpu-offload-gb 4 -tp 2"
+    line = "vllm serve qwen3-8b --port 80 --mamba-block-size 8 --cpu-offload-gb 4 -tp 2"
     found = run.document("--from", line, "--gpus", "H100")
-    assert found["notes"] == ["not considered: --enable-lora"]
+    assert found["notes"] == ["not considered: --mamba-block-size"]
     assert found["plan"]["offload_bytes_per_gpu"] == 4 * 2**30
+    assert found["plan"]["adapters"] == 0
     out, err = run("--from", line, "--gpus", "H100")
-    assert "--enable-lora" in out + err
+    assert "--mamba-block-size" in out + err
+    found = run.document("--from", f"{line} --enable-lora --max-loras 2", "--gpus", "H100")
+    assert found["plan"]["adapters"] == 2
 
 
 MEMORY_FLAGS = {

@@ -163,9 +163,6 @@ def other_kind(config: Mapping[str, Any] | None, names: set[str]) -> str:
 
 def _no_model_files_error(names: set[str], name: str) -> NotAModel:
     """Return the error for a repository without config and safetensors files at its root."""
-    trainer = _trainer_error(names, name)
-    if trainer is not None:
-        return trainer
     converted = [n for n in names if PurePosixPath(n).suffix in (".onnx", ".gguf")]
     if converted:
         example = printable(min(converted))
@@ -183,6 +180,9 @@ def _no_model_files_error(names: set[str], name: str) -> NotAModel:
     folders = model_folders(names)
     if folders:
         return _folders_error(folders, name)
+    trainer = _trainer_error(names, name)
+    if trainer is not None:
+        return trainer
     some = [printable(n, 40) for n in sorted(names)[:4]]
     if len(names) > 4:
         some.append("…")

@@ -38,8 +38,13 @@ def duplicates(
         fail("there are no rows")
     if found["groups"] or format.is_document:
         write(format, "table", lambda: duplicates_table(found), lambda: found)
-    if not format.is_document:
-        write_text(duplicates_summary(found))
+    summary = duplicates_summary(found)
+    if format is Format.markdown:
+        write_text(summary)
+    elif not format.is_document:
+        from ..renderers import text
+
+        text.sentence(summary)
 
 
 def all_rows(words: Iterable[str], options: dict[str, bool]) -> Iterator[Mapping[str, Any]]:

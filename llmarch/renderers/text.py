@@ -276,6 +276,12 @@ def print_notes(out: Out, notes: list[str]) -> None:
         out.show(text(note, "dim"))
 
 
+def sentence(value: str) -> None:
+    """Print a sentence, broken at words."""
+    out = console()
+    out.show(text(value), indent=0)
+
+
 # Tables
 
 

@@ -10,7 +10,6 @@ from ..schema import (
     CompressedAttention,
     LatentAttention,
     LinearAttention,
-    Mixer,
     QKNorm,
     RelativeLogits,
     SharedTransformer,
@@ -126,13 +125,16 @@ def _latent_ranks(m: LatentAttention) -> str:
     return f"q {query}, kv {latent}"
 
 
-def _qk_norm(m: Mixer) -> str | None:
+def _linear_qk_norm(m: LinearAttention) -> str | None:
+    """Return what the norms of queries and keys of linear attention are over, None without them."""
+    if m.qk_norm is None:
+        return None
+    return _qk_norm_words(m.qk_norm)
+
+
+def _qk_norm(m: Softmax) -> str:
     """Return what the norms of queries and keys are over: `per head, weight + 1`."""
     match m:
-        case LinearAttention():
-            if m.qk_norm is None:
-                return None
-            return _qk_norm_words(m.qk_norm)
         case CompressedAttention():
             return "on the latents, and q per head without weight"
         case LatentAttention():
@@ -462,10 +464,19 @@ FACTS = (
         "Attention",
         "QK-norm",
         _QK_NORM,
-        (*SOFTMAX, LinearAttention),
+        SOFTMAX,
         words=_qk_norm,
         takes="block",
         equal="QK-norm {}",
+    ),
+    Fact(
+        "mixers.*.qk_norm{,.scope,.weight,.bias,.key_scale}",
+        "Attention",
+        "linear QK-norm",
+        _QK_NORM,
+        (LinearAttention,),
+        words=_linear_qk_norm,
+        takes="block",
     ),
     Fact(
         "mixers.*.qk_norm.{norm_kind,offset,after_rope}",

@@ -57,8 +57,19 @@ def _left_out(keys: ConfigKeys) -> bool:
     return keys.flag("no_op", default=False).value
 
 
+def _name_of(word: str, known: dict[str, Draft], field: str, value: int) -> str:
+    """Return the name of the block with this value of a field, or of a further one.
+
+    Blocks are numbered in the order in which layers have them: `dense`, `dense_2`.
+    """
+    for name, block in known.items():
+        if block[field].value == value:
+            return name
+    return f"{word}_{len(known) + 1}" if known else word
+
+
 def _add_mixer(c: ConfigKeys, keys: ConfigKeys, mixers: dict[str, Draft]) -> str | None:
-    """Add the attention of a layer to the mixers, by its KV heads. Return its name."""
+    """Add the attention of a layer to the mixers, unless it is there. Return its name."""
     heads = c.size("num_attention_heads").value
     group = keys.size("n_heads_in_group", default=None).value
     stated = keys.size("num_key_value_heads", default=None).value
@@ -74,7 +85,7 @@ def _add_mixer(c: ConfigKeys, keys: ConfigKeys, mixers: dict[str, Draft]) -> str
         )
     if group:
         count = heads // group
-    name = f"full_{count}"
+    name = _name_of("full", mixers, "kv_heads", count)
     if name not in mixers:
         groups = derived(count, "num_attention_heads / n_heads_in_group (block_configs)")
         biases = blocks.attention_biases(c)
@@ -84,7 +95,7 @@ def _add_mixer(c: ConfigKeys, keys: ConfigKeys, mixers: dict[str, Draft]) -> str
 
 
 def _add_ffn(c: ConfigKeys, keys: ConfigKeys, ffns: dict[str, Draft]) -> str | None:
-    """Add the MLP of a layer to the feed-forward blocks, by its width. Return its name."""
+    """Add the MLP of a layer to the feed-forward blocks, unless it is there. Return its name."""
     facts: dict[str, Any] = {"bias": c.flag("mlp_bias")}
     facts["activation"] = blocks.activation_name(c)
     multiple = keys.number("ffn_mult", default=None)
@@ -92,7 +103,7 @@ def _add_ffn(c: ConfigKeys, keys: ConfigKeys, ffns: dict[str, Draft]) -> str | N
         keys.ignore("intermediate_size")
         return None
     width = _width(c, keys, multiple)
-    name = f"dense_{width.value}"
+    name = _name_of("dense", ffns, "width", width.value)
     ffns.setdefault(name, draft(s.Dense, width=width, **facts))
     return name
 

@@ -69,7 +69,7 @@ FACTS = {
         "mixers.full.qk_norm": None,
         "head.normalized": None,
     },
-    "nemotron-super-49b": {"mixers.full_8.kv_heads": 8, "ffns.dense_2816.width": 2816},
+    "nemotron-super-49b": {"mixers.full.kv_heads": 8, "ffns.dense_2.width": 28672},
 }
 LING = {
     "architectures": ["BailingMoeV2ForCausalLM"],
@@ -207,7 +207,7 @@ def test_a_layer_of_nemotron_may_be_without_a_block_but_not_with_one_matrix() ->
     sizes = {"hidden_size": 768, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 9}
     empty = {"attention": {"no_op": True}, "ffn": {"no_op": True}}
     a = architecture(model_type="nemotron-nas", **sizes, block_configs=[whole, empty])
-    assert a.layers == ("full_2_dense_1024", "empty")
+    assert a.layers == ("full_dense", "empty")
     linear = {"attention": {"replace_with_linear": True}, "ffn": {"no_op": True}}
     with pytest.raises(UnknownFamily, match="one matrix"):
         architecture(model_type="nemotron-nas", **sizes, block_configs=[whole, linear])

@@ -26,7 +26,7 @@ _SECOND = "BailingMoeV2"
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
     c.ignore("embedding_dropout", "output_dropout", "max_window_layers", "mtp_loss_scaling_factor")
-    c.ignore("router_dtype", "norm_softmax", "use_rmsnorm", "topk_method", "scoring_func")
+    c.ignore("router_dtype", "norm_softmax", "use_rmsnorm")
     if c.model_type == "bailing_moe_linear":
         return _linear_decoder(c)
     if c.model_type == "sarvam_moe":
@@ -51,6 +51,8 @@ def _first_decoder(c: ConfigKeys) -> Draft:
     for key in ("use_sliding_window", "multi_gate"):
         c.expect(key, False)
     c.ignore("sliding_window")
+    c.expect("scoring_func", "softmax")
+    c.expect("topk_method", "greedy")
     layers = blocks.moe_after_dense_prefix(c)
     normalized = c.flag("norm_head")
     columns = derived("columns" if normalized.value else None, "norm_head")

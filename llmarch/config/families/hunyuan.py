@@ -65,14 +65,18 @@ def _published_decoder(c: ConfigKeys) -> Draft:
     """Read a decoder of the maker's own code."""
     c.expect("use_mla", False)
     c.expect("moe_layer_num_skipped", 0)
+    c.expect("norm_topk_prob", True)
+    c.expect("routed_scaling_factor", 1.0)
+    for key in ("n_group", "topk_group"):
+        c.expect(key, None)
     c.expect("add_classification_head", False)
     c.expect("position_embedding_xdrope", False)
     for key in ("kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim"):
         c.ignore(key)
-    c.ignore("v_head_dim", "n_group", "topk_group", "group_limited_greedy", "routed_scaling_factor")
+    c.ignore("v_head_dim", "group_limited_greedy")
     c.ignore("moe_drop_tokens", "moe_random_routing_dropped_token", "capacity_factor", "dense_list")
     c.ignore("norm_type", "org_vocab_size", "class_num", "pool_type", "xdrope_section", "pad_id")
-    c.ignore("num_media_embeds", "skip_cls_token", "norm_topk_prob", "use_rotary_pos_emb")
+    c.ignore("num_media_embeds", "skip_cls_token", "use_rotary_pos_emb")
     c.ignore(*(key for key in c.data if key.startswith(("vit_", "anyres_"))))
     c.ignore(*(key for key in c.data if key.endswith(("_start_id", "_end_id", "_init_id"))))
     c.ignore("image_token_id", "im_newline_id", "eod_token_id", "sep_token_id")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple, cast
 
@@ -60,8 +60,12 @@ class KeyVariants:
         that the file has, then those that the family takes for others; None for no count."""
         if read_keys is not None:
             self.values = {key: v for key, v in self.values.items() if key in read_keys}
-        self.assumed = {k: v for k, v in (assumed or {}).items() if k not in self.values}
-        """Those that the file does not have, or has as null."""
+        self.assumed = {
+            key: value
+            for key, value in (assumed or {}).items()
+            if key not in self.values and _can_be_set(data, key.split("."))
+        }
+        """Those that the file does not have, or has as null, and that are in no list."""
         self.values.update(self.assumed)
         for key in self.assumed:
             self._paths[key] = tuple(key.split("."))
@@ -96,6 +100,18 @@ def _integer_paths(
             yield from _integer_paths(cast("dict[str, Any]", value), path)
         elif isinstance(value, int) and not isinstance(value, bool):
             yield ".".join(path), path
+
+
+def _can_be_set(data: Mapping[str, Any], path: Sequence[str]) -> bool:
+    """Return whether the parents of a key are objects, or can be made."""
+    for parent in path[:-1]:
+        found: Any = data.get(parent)
+        if found is None:
+            return True
+        if not isinstance(found, dict):
+            return False
+        data = cast("dict[str, Any]", found)
+    return True
 
 
 def _value_at(data: Mapping[str, Any], path: tuple[str, ...]) -> int:

@@ -359,6 +359,9 @@ def damaged(header: FileHeader, chance: random.Random) -> Iterator[tuple[str, li
         name, shape, dtype = row = chance.choice(matrices)
         changed = (name, turned(shape), dtype)
         yield f"{name} turned", [changed if r is row else r for r in tensors]
+    module = [row for row in tensors if ".nextn.eh_proj" in row[0] or ".nextn.enorm" in row[0]]
+    if module and "deepseek" in header.model_type:
+        yield module[0][0], [r for r in tensors if r is not module[0]]
     name, shape, dtype = chance.choice(layers)
     further = f"blk.999.{name.split('.', 2)[2]}"
     yield further, [*tensors, (further, shape, dtype)]

@@ -64,7 +64,7 @@ def retyped(rows: list[Listed], chance: random.Random) -> Iterator[tuple[str, Te
 
 
 @pytest.mark.parametrize("model_type", READ)
-def test_integers_are_no_weights(model_type: str) -> None:
+def test_integers_and_names_that_nothing_knows(model_type: str) -> None:
     found = smallest(model_type)
     if found is None:
         return
@@ -75,8 +75,14 @@ def test_integers_are_no_weights(model_type: str) -> None:
         return
     if clean.status != "verified":
         return
-    for pattern, table in retyped(rows, random.Random(model_type)):
+    chance = random.Random(model_type)
+    for pattern, table in retyped(rows, chance):
         assert read_table(model_type, config, table).status == "conflict", pattern
+    position = chance.randrange(len(rows))
+    pattern, shape, numbers = rows[position]
+    renamed = [*rows[:position], (f"{pattern}_x", shape, numbers), *rows[position + 1 :]]
+    table = folded_table(renamed, PLAIN)
+    assert read_table(model_type, config, table).status == "conflict", pattern
 
 
 STACKS = ("qwen3_moe", "mixtral", "olmoe")

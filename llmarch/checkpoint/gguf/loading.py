@@ -25,6 +25,14 @@ _NO_WEIGHTS = frozenset({"I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K"})
 
 _TOKEN_IDS = frozenset({"blk.{}.ffn_gate_tid2eid.weight", "blk.{}.ffn_gate_tid2eid"})
 """Tables of integers."""
+_OPTIONAL = (
+    "embed_tokens.weight",
+    "shared_head.head.weight",
+    "shared_head.norm.weight",
+    "final_layernorm.weight",
+    "mtp.norm.weight",
+)
+"""Ends of names of tensors that modules of multi-token prediction may do without."""
 
 
 def llama_cpp_findings(
@@ -40,6 +48,7 @@ def llama_cpp_findings(
         *_type_findings(table),
         *_layout_findings(matching.matches),
         *_foreign_findings(classified),
+        *_missing_modules(matching),
     ]
 
 
@@ -101,3 +110,18 @@ def _foreign_findings(classified: Classification) -> Iterator[Finding]:
                 "llama.cpp has no such tensor, and refuses a file with one that it does not read"
             )
             yield weights_finding("tensor-unexpected", tensor.stored_name, message)
+
+
+def _missing_modules(matching: Matching) -> Iterator[Finding]:
+    """Yield a finding for each tensor that a stored module of multi-token prediction lacks.
+
+    llama.cpp makes them all, but for copies of embedding, head and norm.
+    """
+    if not any(match.rows[0].component == "mtp" for match in matching.matches):
+        return
+    for rows in matching.missing.values():
+        for missing in rows:
+            pattern = missing.row.pattern
+            if missing.row.component == "mtp" and not pattern.endswith(_OPTIONAL):
+                message = "a module of multi-token prediction lacks it: llama.cpp refuses the file"
+                yield weights_finding("tensor-missing", pattern, message)

@@ -38,7 +38,7 @@ _HALVES = "shared_mlp.input_linear.weight"
 _IN_METADATA = tuple(f"mlp.act_fn.{name}" for name in ("alpha_p", "alpha_n", "beta", "eps"))
 """Parameters that llama.cpp keeps as numbers in the metadata: xIELU's slopes."""
 _RESHAPED = ("blk.{}.ssm_norm.weight",)
-"""Vectors that llama.cpp stores as [groups, rest]."""
+"""Vectors that llama.cpp stores as [groups, rest]; there are fewer groups than numbers in one."""
 _TURNED = re.compile(
     r"(?:^|\.)h\.\{\}\.(?:attn\.c_attn|attn\.c_proj|mlp\.c_fc|mlp\.c_proj)\.weight$"
 )
@@ -357,7 +357,7 @@ def _template_shape(stored_as: str, shape: Shape, row: TensorRow, width: int) ->
     if shape == row.shape or prod(shape) != prod(row.shape):
         return shape
     if stored_as in _RESHAPED:
-        return row.shape
+        return row.shape if shape[0] <= shape[-1] else shape
     is_row_vector = len(row.shape) == 1 and shape[0] == 1
     is_turned = is_row_vector or len(row.shape) == len(shape)
     if _without_ones(shape) == _without_ones(row.shape) and not is_turned:

@@ -230,6 +230,7 @@ def read_model(raw: RawModel) -> Reading:
             "Compare it with a published one.",
         ) from error
 
+    _check_number_of_tensors(rows, raw.config_file)
     architecture = without_unknown_facts(raw, architecture, evidence)
     if is_gguf_document(raw.config):
         architecture = without_unstated_facts(raw.config, architecture, evidence)
@@ -384,7 +385,6 @@ def build_with_template(
     """
     architecture = build_architecture(family, config, evidence)
     rows = family.template(architecture)
-    _check_number_of_tensors(rows, config.file)
     check_counts(count_parameters(architecture), rows, config.file)
     return architecture, rows
 

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 
 from ..analyses.parameters import count_parameters
 from ..architecture.fingerprint import NAMED_GROUPS
-from ..architecture.paths import replace_value
+from ..architecture.frequencies import attention_factor, turn_alike
+from ..architecture.paths import find_value, replace_value
+from ..architecture.primitives import Rope
 from ..architecture.schema import Architecture, Severity
 from ..config.families import family_named
 from ..tensors.template import UNPREDICTABLE, TensorRow, template
@@ -25,6 +27,9 @@ MTP_COMPONENT = "mtp"
 COUNTED_ELSEWHERE = ".shared_experts"
 """End of the path of a number by itself without effect: shared experts are one MLP, and how wide it
 is, is another fact."""
+
+FREQUENCY_FACTS = ("theta", "scaling")
+"""Facts of RoPE that give the frequencies of its pairs, and what belongs to the latter."""
 
 TensorKey = tuple[str, tuple[int, ...], tuple[Any, ...]]
 """Name pattern, shape, and the numbers in the name after the first, such as those of experts."""
@@ -178,9 +183,27 @@ def _severity_without_tensors(difference: Difference, sides: tuple[Side, Side]) 
     severity = _severity_of_rule(difference, sides)
     if difference.path.endswith(COUNTED_ELSEWHERE):
         return "info"
+    if _turns_alike(difference, sides):
+        return "info"
     if severity == "weights":
         return "behaviour"
     return severity
+
+
+def _turns_alike(difference: Difference, sides: tuple[Side, Side]) -> bool:
+    """Return whether a difference is one of RoPE by which no pair of a head turns differently."""
+    paths = difference.old_path, difference.new_path
+    ropes: list[Rope] = []
+    for side, path in zip(sides, paths, strict=True):
+        owner, found, fact = path.partition(".rope.")
+        if not found or not fact.startswith(FREQUENCY_FACTS):
+            return False
+        rope = find_value(side.architecture, f"{owner}.rope")
+        if not isinstance(rope, Rope):
+            return False
+        ropes.append(rope)
+    old, new = ropes
+    return attention_factor(old) == attention_factor(new) and turn_alike(old, new)
 
 
 def _is_used(difference: Difference, sides: tuple[Side, Side]) -> bool:

@@ -12,6 +12,7 @@ import pytest
 from helpers.facts import one_of_each_kind
 
 import llmarch
+from llmarch.architecture.paths import replace_value
 from llmarch.architecture.schema import Architecture, Change
 from llmarch.compare.diff import diff, differing_facts
 from llmarch.compare.rules import SEVERITIES
@@ -99,3 +100,12 @@ def test_gemma_3n_and_4() -> None:
     told = {(c.rule, c.path) for c in diff(a, b)}
     assert ("ffn-changed", "ffns.laurel") in told
     assert not {path for _, path in told if path.startswith("ffns.laurel.")}
+
+
+@pytest.mark.parametrize(("dims", "severity"), [(64, "behaviour"), (8, "info")])
+def test_rope_parameters_that_turn_no_pair_break_nothing(dims: int, severity: str) -> None:
+    """The ramp of YaRN falls between the few pairs of a small head: the same frequencies."""
+    small = replace_value(architecture("deepseek-v3"), "mixers.full.rope.rotary_dim", dims)
+    changed = replace_value(small, "mixers.full.rope.scaling.beta_fast", 16.0)
+    (change,) = diff(small, changed)
+    assert (change.path, change.severity) == ("mixers.full.rope.scaling.beta_fast", severity)

@@ -49,11 +49,6 @@ BY_HEADERS = "the tie flags of wrapper and part disagree; the stored head decide
 CONSTANTS = "it shapes tables of constants that no published file holds"
 OF_MINIMAX_M1 = "the oracle runs the class of MiniMax-Text-01, which has other keys for it"
 
-YARN_OF_SMALL_HEADS = (
-    *("deepseek_v2", "deepseek_v3", "deepseek_v32", "deepseek_v4", "gpt_oss", "olmo3"),
-)
-"""model_types with YaRN, whose ramp falls between the few frequencies of the oracle's heads."""
-
 KEYS_OF_MINIMAX_M1 = (
     *("full_attn_alpha_factor", "linear_attn_alpha_factor", "mlp_alpha_factor", "postnorm"),
     *("layernorm_full_attention_alpha", "layernorm_full_attention_beta", "layernorm_mlp_alpha"),
@@ -78,8 +73,6 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("hunyuan_v1_moe", "moe_intermediate_size"): VLLM,
     ("hunyuan_v1_moe", "num_shared_expert"): VLLM,
     ("mistral4", "rope_parameters.type"): CONTRADICTION,
-    ("mistral4", "rope_parameters.beta_fast"): NOT_REACHED,
-    ("mistral4", "rope_parameters.beta_slow"): NOT_REACHED,
     ("helium", "rms_norm_eps"): NOT_REACHED,
     ("minimax_m2", "use_routing_bias"): VLLM,
     ("biogpt", "layer_norm_eps"): NOT_REACHED,
@@ -87,8 +80,6 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("cohere2_moe", "rope_theta"): CONTRADICTION,
     ("cohere2_moe", "rope_scaling"): CONTRADICTION,
     ("ministral3", "rope_parameters.type"): CONTRADICTION,
-    ("ministral3", "rope_parameters.beta_fast"): NOT_REACHED,
-    ("ministral3", "rope_parameters.beta_slow"): NOT_REACHED,
     ("mpt", "attn_config.alibi_bias_max"): VLLM,
     ("beam", "norm_topk_prob"): NORMED,
     ("beam", "routed_scaling_factor"): NORMED,
@@ -110,29 +101,15 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("gemma3_text", "rope_scaling"): VLLM,
     ("paddleocr_vl", "text_config.tie_word_embeddings"): CONTRADICTION,
     ("paddleocr_vl", "tie_word_embeddings"): CONTRADICTION,
-    ("gpt_oss", "rope_scaling.truncate"): NOT_REACHED,
     ("llama4", "text_config.attn_scale"): NOT_REACHED,
     ("llama4", "text_config.attn_temperature_tuning"): NOT_REACHED,
     ("llama4", "text_config.floor_scale"): NOT_REACHED,
-    ("llama4", "text_config.rope_scaling.high_freq_factor"): NOT_REACHED,
-    ("llama4", "text_config.rope_scaling.low_freq_factor"): NOT_REACHED,
-    ("llama4", "text_config.rope_scaling.original_max_position_embeddings"): NOT_REACHED,
-    ("mistral3", "text_config.rope_parameters.beta_fast"): NOT_REACHED,
-    ("mistral3", "text_config.rope_parameters.beta_slow"): NOT_REACHED,
     ("mistral3", "text_config.rope_parameters.type"): CONTRADICTION,
     ("mistral3", "text_config.sliding_window"): NOT_REACHED,
     ("nemotron_h", "time_step_min"): NOT_REACHED,
     ("zamba2", "time_step_min"): NOT_REACHED,
     ("qwen3_5", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     ("qwen3_5_moe", "text_config.rope_parameters.mrope_section"): NOT_RUN,
-    ("laguna", "rope_parameters.full_attention.beta_fast"): NOT_REACHED,
-    ("laguna", "rope_parameters.full_attention.beta_slow"): NOT_REACHED,
-    ("laguna", "rope_parameters.full_attention.original_max_position_embeddings"): NOT_REACHED,
-    **{
-        (model_type, f"rope_scaling.{key}"): NOT_REACHED
-        for model_type in YARN_OF_SMALL_HEADS
-        for key in ("beta_fast", "beta_slow", "original_max_position_embeddings")
-    },
     **{
         (model_type, "moe_layer_freq"): VLLM
         for model_type in ("deepseek_v2", "deepseek_v3", "deepseek_v32", "glm_moe_dsa")
@@ -316,10 +293,10 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_exceptions_are_few() -> None:
-    """Severities are those of the oracle in more than 95 of 100 pairs, and refusals few."""
+    """Severities are those of the oracle in more than 98 of 100 pairs, and refusals few."""
     pairs = [(p, fixture()["bases"][p["model"]]["model_type"]) for p in fixture()["pairs"]]
     excepted = [p for p, t in pairs if (t, p["key"]) in DIFFERENCES or (t, p["key"]) in NOT_TOLD]
-    assert len(excepted) < 0.05 * len(pairs)
+    assert len(excepted) < 0.02 * len(pairs)
 
 
 def test_families_with_bundled_models_are_there() -> None:

@@ -5,7 +5,7 @@ An uncertain result never passes: it has an exit code of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any, Literal, cast
 
@@ -16,6 +16,7 @@ from ..errors import LlmarchError, printable
 from ..views import numbers
 from .config_keys import config_words
 from .grouping import places_text
+from .layer_words import changed_layers_text, runs_text
 from .policy import Ignore
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find, is_about_facts
 
@@ -30,6 +31,8 @@ OF_CONFIG_KEYS = ("unread-key", "token-ids-changed", "remote-code-changed")
 ABSENT_KEY = "absent"
 """What is shown for a key that a config does not have, or has with null."""
 
+_LAYERS = "layers"
+"""The path of the kinds of all layers."""
 LONG_LIST = 8
 """Names beyond which a list is first_names."""
 MOST_NAMES = 6
@@ -209,12 +212,19 @@ def change_text(change: Change) -> str:
         return f"no longer found: {change.old}"
     if is_finding and change.old == change.new:
         return f"as before: {change.new}"
-    old, new = differing_items(change.old, change.new)
-    words = [f"{value_text(old)} → {value_text(new)}", places_text(change)]
+    words = [values_text(change), places_text(change)]
     key = key_text(change)
     if key:
         words.append(f"({key})")
     return " ".join(filter(None, words))
+
+
+def values_text(change: Change) -> str:
+    """Return the values of a change: `1,000,000 → 10,000`, of layers those of another kind."""
+    if change.path == _LAYERS and change.old and change.new:
+        return changed_layers_text(change.old, change.new)
+    old, new = differing_items(change.old, change.new)
+    return f"{value_text(old)} → {value_text(new)}"
 
 
 def differing_items(old: Any, new: Any) -> tuple[Any, Any]:
@@ -334,22 +344,6 @@ def value_text(value: Any) -> str:
             return described_part(cast("dict[str, Any]", value))
         case _:
             return str(value)
-
-
-def runs_text(runs: Sequence[tuple[int, str]]) -> str:
-    """Return `2 × dense, 26 × moe`; runs that repeat once: `21 × (1 × sliding, 1 × full)`."""
-    for length in range(2, len(runs) // 2 + 1):
-        times = 1
-        first = list(runs[:length])
-        while list(runs[times * length : (times + 1) * length]) == first:
-            times += 1
-        if times > 2:
-            words = [f"{times} × ({runs_text(first)})"]
-            rest = runs[times * length :]
-            if rest:
-                words.append(runs_text(rest))
-            return ", ".join(words)
-    return ", ".join(f"{n} × {kind}" for n, kind in runs)
 
 
 def described_part(part: Mapping[str, Any]) -> str:

@@ -60,6 +60,46 @@ def test_of_long_lists_what_differs_is_told() -> None:
     assert change_text(change).endswith("model.layers.5.mlp.gate, and 54 more")
 
 
+UNEVEN: list[list[object]] = [
+    *([2, "linear"], [1, "full"], [3, "linear"], [1, "moe"], [2, "full"], [1, "linear"]),
+    *([1, "full"], [4, "moe"], [1, "linear"], [3, "moe"], [1, "linear"], [5, "full"]),
+]
+ANOTHER: list[list[object]] = [[2, "linear"], [1, "full"], [1, "full"], [2, "linear"], *UNEVEN[3:]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (UNEVEN, ANOTHER, "layer 3: linear → full"),
+        (
+            UNEVEN,
+            [[10, "full"], *UNEVEN[6:]],
+            "layers 0-1,3-5,9: linear → full; layer 6: moe → full",
+        ),
+        (
+            UNEVEN,
+            UNEVEN[:-1],
+            "25 layers: 8 × linear, 9 × full, 8 × moe → 20 layers: 8 × linear, 4 × full, 8 × moe",
+        ),
+        ([[36, "full"]], [[24, "full"]], "36 × full → 24 × full"),
+        ([[1, "a"], [5, "b"]], [[6, "b"]], "1 × a, 5 × b → 6 × b"),
+    ],
+)
+def test_layers_of_another_kind_are_named(
+    old: list[list[object]], new: list[list[object]], words: str
+) -> None:
+    """By number, as tensors count them; short lists are told as they are."""
+    assert change_text(alike("layers", old=old, new=new)) == words
+
+
+def test_many_changes_of_layers_are_counted() -> None:
+    old = [[1, f"a{i}"] for i in range(9)]
+    new = [[1, f"much_longer_{i}"] for i in range(9)]
+    words = change_text(alike("layers", old=old, new=new))
+    assert words.startswith("layer 0: a0 → much_longer_0; ")
+    assert words.endswith("layer 3: a3 → much_longer_3; and 5 other layers")
+
+
 def alike(path: str, **values: object) -> Change:
     usual: dict[str, object] = {"old": 1.0, "new": 2.0, "severity": "behaviour"}
     return Change(rule="rope-theta-changed", path=path, **{**usual, **values})  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def with_aliases(c: ConfigKeys) -> ConfigKeys:
     for alias, field in aliases_of(c.model_type).items():
         if not c.has(alias) or not c.has(field) or is_token_key(alias):
             continue
-        if isinstance(c.data[alias], (list, dict)):  # families read these by their own keys
+        if isinstance(c.data[alias], dict):  # families read parts by their own keys
             continue
         if same_statement(c.data[alias], c.data[field]):
             continue

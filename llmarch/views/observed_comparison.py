@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..architecture.schema import Change
 from ..checkpoint.reading import Observation, Reading
+from ..compare.config_keys import config_words
 from ..compare.entry_diff import find_differences
 from ..compare.gate import judge
 from ..compare.lock import Entry, make_entry
 from ..compare.policy import Policy
-from ..compare.report import value_text
+from ..compare.report import OF_CONFIG_KEYS, value_text
 from .conflict import conflict_lines
 from .documents import ABSENT, Comparison, Strip, Table
 from .findings import finding_line
@@ -64,14 +66,18 @@ def _table(names: Sequence[str], changes: Sequence[Sequence[Change]]) -> Table:
     for number, of_model in enumerate(changes):
         for change in of_model:
             cells = rows.setdefault(change.path, ["", *[UNCHANGED] * len(changes)])
-            cells[0] = _cell(change.old)
-            cells[1 + number] = _cell(change.new)
+            cells[0] = _cell(change.rule, change.old)
+            cells[1 + number] = _cell(change.rule, change.new)
     return Table(["", *names], [[path, *cells] for path, cells in rows.items()])
 
 
-def _cell(value: object) -> str:
+def _cell(rule: str, value: Any) -> str:
     """Return a value in words, a dash where there is none."""
-    return ABSENT if value is None else value_text(value)
+    if value is None:
+        return ABSENT
+    if rule in OF_CONFIG_KEYS:
+        value = config_words(value)
+    return value_text(value)
 
 
 def legend_words(readings: Sequence[Reading | Observation]) -> tuple[str, ...]:

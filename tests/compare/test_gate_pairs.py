@@ -182,6 +182,10 @@ INCOMPLETE = {
 """Keys whose change leaves a config that no family reads. A build stops with exit code 2."""
 
 
+PATTERN_WORDS = {"M": "mamba", "*": "attention", "-": "mlp", "E": "moe"}
+"""The words of `layer_types` for the letters of Nemotron-H's pattern."""
+
+
 class Result(NamedTuple):
     """What llmarch says about one pair."""
 
@@ -367,6 +371,31 @@ def test_null_for_what_no_layer_uses_is_no_change(model: str, key: str) -> None:
     base = fixture()["bases"][model]
     config = edited(base, {"key": key, "how": "set", "value": None})
     assert severity(base_entry(model), config) == "none"
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "words"),
+    [
+        ("spec:granite-4.0-h-small", "layers_block_type", {}),
+        ("class:zamba", "layer_types", {}),
+        ("class:zamba2", "layer_types", {}),
+        ("nvidia__NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "layer_types", PATTERN_WORDS),
+        ("nvidia__NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "layers_block_type", PATTERN_WORDS),
+    ],
+)
+def test_of_two_lists_of_layers_the_one_that_the_class_sets_last_counts(
+    model: str, key: str, words: dict[str, str]
+) -> None:
+    """The second name of the list; the same list under both names is no change."""
+    base = fixture()["bases"][model]
+    listed = base.get("layer_types") or base.get("layers_block_type")
+    listed = listed or [words[letter] for letter in base["hybrid_override_pattern"]]
+    swapped = [*listed[1:], listed[0]]
+    found = {
+        same: severity(base_entry(model), edited(base, {"key": key, "how": "set", "value": value}))
+        for same, value in ((True, listed), (False, swapped))
+    }
+    assert found == {True: "none", False: "weights"}
 
 
 def test_the_pattern_beside_a_list_of_layers_has_no_effect() -> None:

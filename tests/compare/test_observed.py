@@ -308,6 +308,7 @@ def test_every_kind_of_model_is_gated(run: Run) -> None:
         assert "not a decoder" in err
     out, _ = run("diff", "./bert", "./t5")
     assert "a text encoder (bert), not a decoder language model" in out
+    assert '"' not in out, "values of keys are in words"
 
 
 def test_an_encoder_of_the_hub_is_gated(hub: Hub, run: Run) -> None:

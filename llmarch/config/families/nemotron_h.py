@@ -32,7 +32,10 @@ _LETTERS = {
 
 def read(c: ConfigKeys) -> Draft:
     """Read a decoder."""
-    layers = _layer_blocks(c, "layers_block_type", "hybrid_override_pattern")
+    words = "layers_block_type"
+    if c.has("layer_types") and not c.has(words):
+        words = "layer_types"  # the class's second name of it
+    layers = _layer_blocks(c, words, "hybrid_override_pattern")
     c.ignore("num_hidden_layers")
     count_source = f"the length of {layers.evidence.ref}"
     another_value(c, "num_hidden_layers", len(layers.value), count_source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any, TypeGuard
 
 from ..tensors.folding import span
 
@@ -16,6 +17,15 @@ LONGEST_RUNS = 120
 """Characters of the runs of two models with as many layers as both have."""
 MOST_MOVES = 4
 """Kinds of changes of single layers that are told; of more, their number."""
+
+
+def are_runs(value: Any) -> TypeGuard[list[Run]]:
+    """Return whether a value of a change is the runs of all layers."""
+    match value:
+        case [[int(), str()], *_]:
+            return True
+        case _:
+            return False
 
 
 def changed_layers_text(old: Sequence[Run], new: Sequence[Run]) -> str:

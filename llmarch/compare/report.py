@@ -16,7 +16,7 @@ from ..errors import LlmarchError, printable
 from ..views import numbers
 from .config_keys import config_words
 from .grouping import places_text
-from .layer_words import changed_layers_text, runs_text
+from .layer_words import are_runs, changed_layers_text, runs_text
 from .policy import Ignore
 from .rules import CONSEQUENCES, SEVERITIES, Rule, Severity, find, is_about_facts
 
@@ -31,8 +31,6 @@ OF_CONFIG_KEYS = ("unread-key", "token-ids-changed", "remote-code-changed")
 ABSENT_KEY = "absent"
 """What is shown for a key that a config does not have, or has with null."""
 
-_LAYERS = "layers"
-"""The path of the kinds of all layers."""
 LONG_LIST = 8
 """Names beyond which a list is first_names."""
 MOST_NAMES = 6
@@ -221,7 +219,7 @@ def change_text(change: Change) -> str:
 
 def values_text(change: Change) -> str:
     """Return the values of a change: `1,000,000 → 10,000`, of layers those of another kind."""
-    if change.path == _LAYERS and change.old and change.new:
+    if are_runs(change.old) and are_runs(change.new):
         return changed_layers_text(change.old, change.new)
     old, new = differing_items(change.old, change.new)
     return f"{value_text(old)} → {value_text(new)}"
@@ -328,8 +326,8 @@ def value_text(value: Any) -> str:
             return numbers.number(value)
         case str():
             return value
-        case [[int(), str()], *_]:
-            return runs_text(cast("list[tuple[int, str]]", value))
+        case _ if are_runs(value):
+            return runs_text(value)
         case list() | tuple():
             return ", ".join(map(value_text, cast("list[Any]", value))) or "none"
         case {"kind": str(kind)} | {"method": str(kind)}:

@@ -19,7 +19,7 @@ from .file_names import ADAPTER, CONFIG, PIPELINE
 from .repo_files import choose_weights, is_adapter_alone
 
 # The model_type of configs that are not read.
-_ENCODERS = frozenset(
+TEXT_ENCODERS = frozenset(
     """
     albert bert big_bird camembert convbert deberta deberta-v2 distilbert electra ernie eurobert
     flaubert fnet funnel gte ibert jina_bert layoutlm layoutlmv2 layoutlmv3 lilt longformer luke
@@ -27,13 +27,13 @@ _ENCODERS = frozenset(
     roformer squeezebert xlm xlm-roberta xlm-roberta-xl
     """.split()
 )
-_ENCODER_DECODERS = frozenset(
+ENCODER_DECODERS = frozenset(
     """
     bart bigbird_pegasus blenderbot blenderbot-small encoder-decoder fsmt led longt5 m2m_100 marian
     mbart mt5 nllb-moe pegasus pegasus_x plbart prophetnet switch_transformers t5 t5gemma umt5
     """.split()
 )
-_OTHER_KINDS = {
+KINDS_OF_ENCODERS = {
     "an image encoder": """
         beit convnext convnextv2 deit detr dinov2 dinov3_vit mobilevit resnet segformer swin swinv2
         vit yolos
@@ -148,15 +148,15 @@ def other_kind(config: Mapping[str, Any] | None, names: set[str]) -> str:
         model_type = ""
     shown = _shown(classes[0] if classes else model_type)
     decodes = config.get("is_decoder") is True or any(map(_DECODER_CLASS.search, classes))
-    if model_type in _ENCODERS and not decodes:
+    if model_type in TEXT_ENCODERS and not decodes:
         kind = "a text encoder"
         if "modules.json" in names:
             kind = "a sentence encoder"
         return kind + shown
-    for kind, model_types in _OTHER_KINDS.items():
+    for kind, model_types in KINDS_OF_ENCODERS.items():
         if model_type in model_types:
             return kind + shown
-    if model_type in _ENCODER_DECODERS or config.get("is_encoder_decoder") is True:
+    if model_type in ENCODER_DECODERS or config.get("is_encoder_decoder") is True:
         return f"an encoder-decoder{shown}"
     return ""
 

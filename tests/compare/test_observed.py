@@ -269,9 +269,9 @@ def test_a_draft_head_is_gated(hub: Hub, run: Run) -> None:
 
 OTHER_MODEL_TYPES = sorted(
     {
-        *non_models._ENCODERS,
-        *non_models._ENCODER_DECODERS,
-        *(name for names in non_models._OTHER_KINDS.values() for name in names),
+        *non_models.TEXT_ENCODERS,
+        *non_models.ENCODER_DECODERS,
+        *(name for names in non_models.KINDS_OF_ENCODERS.values() for name in names),
     }
 )
 

@@ -178,8 +178,7 @@ def plan_memory(
     """
     from ..sources.gpus import parse_gpus
 
-    if options.batch < 1:
-        raise PlanError(f"a batch of {options.batch} has no sequence")
+    check_batch(options.batch)
     options = replace(options, context=context_tokens(context))
     if gpus is not None:
         number, gpu = parse_gpus(gpus)
@@ -188,6 +187,12 @@ def plan_memory(
     options = replace(options, context=planned.plan.request.context)
     scenario = Scenario(reading.name, options, planned, 0, status=reading.status)
     return MemoryPlan(reading, planned, scenario)
+
+
+def check_batch(batch: int) -> None:
+    """Raise PlanError for less than one sequence."""
+    if batch < 1:
+        raise PlanError(f"a batch of {batch} has no sequence")
 
 
 def context_tokens(context: int | str | None) -> int | None:

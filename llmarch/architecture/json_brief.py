@@ -6,6 +6,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from .json_memory import LayoutDocument, ScenarioDocument
 from .schema import Severity
 
 
@@ -105,6 +106,25 @@ class BriefDocument(BriefSourceDocument):
     a list of more than eight items is the words `N items`."""
     findings: list[BriefFindingDocument]
     """What contradicts the config or is noteworthy, without what only informs."""
+
+
+class BriefFitDocument(TypedDict):
+    """What the tool `fit` of `llmarch mcp` answers: the best layout in short."""
+
+    schema_version: int
+    """Version of this document."""
+    document: Literal["brief_fit"]
+    """What this document is."""
+    fits: bool | None
+    """Whether a layout fits. Null: not known, because the checkpoint contradicts its config."""
+    launch: str
+    """The command that starts the server of the best layout. Empty: the engine has none."""
+    formats_that_fit: list[str]
+    """Smaller formats of weights that would fit, if this one does not."""
+    layouts: list[LayoutDocument]
+    """Layouts that fit the same number of GPUs, the best first."""
+    plan: ScenarioDocument
+    """The plan of the best layout as a flat record; if none fits, of the nearest one."""
 
 
 class BriefChangeDocument(TypedDict):

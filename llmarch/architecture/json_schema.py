@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from .json_adapter import AdapterDiffDocument, AdapterDocument
-from .json_brief import BriefDiffDocument, BriefDocument
+from .json_brief import BriefDiffDocument, BriefDocument, BriefFitDocument
 from .json_compare import (
     CheckDocument,
     CommitDocument,
@@ -61,6 +61,7 @@ DOCUMENTS: dict[str, type[Any]] = {
     "brief_diff": BriefDiffDocument,
     "memory": MemoryDocument,
     "fit": FitDocument,
+    "brief_fit": BriefFitDocument,
     "calibration": CalibrationDocument,
     "refusal": RefusalDocument,
     "check": CheckDocument,

@@ -27,12 +27,12 @@ MODULES = (
     "schema",
     "adapters",
     "json_show",
+    "json_memory",
     "json_brief",
     "json_tables",
     "json_adapter",
     "json_scan",
     "json_compare",
-    "json_memory",
 )
 """Modules of this room whose classes have documented fields."""
 CONTAINERS = frozenset({"dict", "tuple", "list"})

@@ -80,6 +80,7 @@ COMMANDS = {
     "rules": "List the rules of differences, or explain one.",
     "calibrate": "Compare what an engine logged when it started with what llmarch plans for it.",
     "gpus": "List the GPUs, Macs and cloud instances that --gpus knows.",
+    "mcp": "Serve the Model Context Protocol on standard input and output, for agents.",
     "cache": "Show or empty the cache of tensor headers.",
     "schema": "Print the JSON Schema of the documents of --format json.",
 }
@@ -87,7 +88,7 @@ COMMANDS = {
 
 The list of commands is printed from here, so that `--help` need not import them all.
 """
-WITHOUT_FORMAT = ("draw", "report", "card", "gallery", "lock", "schema")
+WITHOUT_FORMAT = ("draw", "report", "card", "gallery", "lock", "mcp", "schema")
 """Commands that have no --format."""
 FILES = {name: name for name in COMMANDS} | {"list": "models", "schema": "models"}
 """The file of each command."""

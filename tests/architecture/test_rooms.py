@@ -21,13 +21,13 @@ ORDER = (
     "meanings",
     "documents",
     "json_tables",
-    "json_brief",
     "adapters",
     "json_show",
+    "json_memory",
+    "json_brief",
     "json_adapter",
     "json_scan",
     "json_compare",
-    "json_memory",
     "json_schema",
 )
 """A module may import those before it."""

@@ -199,7 +199,8 @@ def test_a_fault_of_llmarch_is_no_result(
 
     import llmarch
 
-    monkeypatch.setattr(llmarch, "inspect", fail)
+    for name in ("inspect", "inspect_any"):
+        monkeypatch.setattr(llmarch, name, fail)
     options = {"check": ["--against", "llama3-8b"], "diff": ["llama3-8b"]}
     _, message = run(command, "qwen3-8b", *options.get(command, []), code=70)
     assert type(error).__name__ in message and "Please report it" in message

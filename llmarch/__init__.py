@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from .api.adapters import ModelAdapter
     from .api.comparing import ModelComparison as Comparison
     from .api.readings import ModelObservation as Observation
     from .api.readings import ModelReading as Reading
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from .architecture.json_tables import ListedModelDocument
     from .architecture.schema import Architecture, Change
     from .checkpoint import reading as _core
-    from .checkpoint.adapters.reading import AdapterReading
     from .compare.pinning import PinnedModels
     from .compare.report import Report
     from .compare.rereading import LoadEntry
@@ -131,7 +131,7 @@ def load_adapter(
     offline: bool = False,
     headers: bool = True,
     refresh: bool = False,
-) -> AdapterReading:
+) -> ModelAdapter:
     """Read a PEFT adapter, and compare it with its base model.
 
     Args:
@@ -156,7 +156,7 @@ def inspect_any(
     refresh: bool = False,
     progress: Progress | None = None,
     meanwhile: Callable[[], object] | None = None,
-) -> Reading | Observation | AdapterReading:
+) -> Reading | Observation | ModelAdapter:
     """Read a model as `inspect` does, or an adapter as `load_adapter` does."""
     raw = _read_raw(reference, offline, headers, refresh, progress, meanwhile, adapters=True)
     from .sources.raw import is_adapter_document
@@ -171,8 +171,9 @@ def inspect_any(
 
 def _read_adapter(
     raw: RawModel, given: str | None, *, offline: bool, refresh: bool
-) -> AdapterReading:
+) -> ModelAdapter:
     """Return what an adapter is, with the base that is given or that it names."""
+    from .api.adapters import adapter_as_shown
     from .checkpoint.adapters.reading import base_finding, read_adapter, with_finding
     from .checkpoint.reading import read_model
     from .config.adapter_config import read_adapter_config
@@ -186,13 +187,14 @@ def _read_adapter(
     adapter, _ = read_adapter_config(config, raw.config_file)
     if given is not None:
         reading = load(given, offline=offline, headers=False, refresh=refresh)
-        return with_finding(read_adapter(raw, reading), base_finding(adapter, given, reading.raw))
+        found = with_finding(read_adapter(raw, reading), base_finding(adapter, given, reading.raw))
+        return adapter_as_shown(found)
     named = adapter.base or ""
     try:
         base = read_model(open_base(named, adapter.base_revision, raw, offline=offline))
     except LlmarchError as error:
-        return read_adapter(raw, None, error.message)
-    return read_adapter(raw, base)
+        return adapter_as_shown(read_adapter(raw, None, error.message))
+    return adapter_as_shown(read_adapter(raw, base))
 
 
 def diff(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..views.documents import Sheet
     from .plans import MemoryPlan, SequenceCache
 
-_Model = TypeVar("_Model", "ModelReading", "ModelObservation")
+_Model = TypeVar("_Model", bound=Frozen)
 
 
 @frozen
@@ -227,17 +227,17 @@ def ffn_names(a: Architecture, kind: str) -> tuple[str, ...]:
 
 def with_numbers(reading: Reading) -> ModelReading:
     """Return a reading with the methods of this module."""
-    return _as_class(reading, ModelReading)
+    return as_class(reading, ModelReading)
 
 
 def any_with_numbers(r: Reading | Observation) -> ModelReading | ModelObservation:
     """Return a reading or an observation with the methods of this module."""
     if isinstance(r, Observation):
-        return _as_class(r, ModelObservation)
+        return as_class(r, ModelObservation)
     return with_numbers(r)
 
 
-def _as_class(r: Reading | Observation, kind: type[_Model]) -> _Model:
+def as_class(r: Frozen, kind: type[_Model]) -> _Model:
     """Return a record as one of a subclass that has the same fields."""
     if isinstance(r, kind):
         return r

@@ -15,6 +15,7 @@ ROWS_OF_DOCUMENTS: dict[str, tuple[str, ...]] = {
     "gpus": ("gpus",),
     "memory": ("scenarios", "models"),
     "log": ("commits",),
+    "check": ("verdicts",),
     "duplicates": ("groups",),
 }
 """Lists of documents whose items are lines of NDJSON, by document: the first that is not empty."""

@@ -19,6 +19,7 @@ from .json_compare import (
     DiffDocument,
     LockDocument,
     LogDocument,
+    VerdictDocument,
 )
 from .json_memory import (
     CalibrationDocument,
@@ -88,6 +89,7 @@ LINES: dict[str, Any] = {
     "memory.scenarios": ScenarioDocument,
     "memory.models": PlanDocument,
     "log.commits": CommitDocument,
+    "check.verdicts": VerdictDocument,
     "duplicates.groups": DuplicateGroupDocument,
 }
 """What the lines of `--format ndjson` are, by their field `line_of`. A line without this field is a

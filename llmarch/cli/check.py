@@ -38,6 +38,7 @@ class ReportFormat(StrEnum):
 
     text = "text"
     json = "json"
+    ndjson = "ndjson"
     markdown = "markdown"
     github = "github"
     sarif = "sarif"
@@ -47,6 +48,7 @@ class ReportFormat(StrEnum):
 
 SINGLE_DOCUMENTS = (
     ReportFormat.json,
+    ReportFormat.ndjson,
     ReportFormat.sarif,
     ReportFormat.junit,
     ReportFormat.gitlab,
@@ -54,6 +56,7 @@ SINGLE_DOCUMENTS = (
 """Formats that are one document, so that nothing else may share their file or stream."""
 FORMS: dict[ReportFormat, Form] = {
     ReportFormat.json: "json",
+    ReportFormat.ndjson: "json",
     ReportFormat.sarif: "json",
     ReportFormat.gitlab: "json",
     ReportFormat.markdown: "markup",
@@ -424,6 +427,11 @@ def report_text(report: Report, kind: ReportFormat) -> str:
             from ..renderers import json
 
             return json.json_text(json.report(report)) + "\n"
+        case ReportFormat.ndjson:
+            from ..renderers import json
+
+            lines = json.json_lines(json.report(report))
+            return lines + "\n" if lines else ""
         case ReportFormat.markdown:
             from ..renderers import markdown
 

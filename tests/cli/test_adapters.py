@@ -122,7 +122,9 @@ def test_two_adapters_are_compared(work: Path, run: Run) -> None:
 
 def test_a_base_on_this_machine_is_found_by_its_path(here: Path) -> None:
     write_adapter(here / "lora", ROW, base_model_name_or_path=str(here / "base"))
-    assert llmarch.load_adapter("./lora").status == "verified"
+    shown = llmarch.load_adapter("./lora")
+    assert shown.status == "verified" and repr(shown).startswith("<Adapter ")
+    assert shown.to_dict()["document"] == "adapter" and "<table>" in shown._repr_html_()
     write_adapter(here / "lora", ROW, base_model_name_or_path=str(here / "absent"))
     r = llmarch.load_adapter("./lora")
     assert (r.status, r.base) == ("observed", None)

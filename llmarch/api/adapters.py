@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..architecture.frozen import frozen
 from ..checkpoint.adapters.reading import AdapterReading
 from .readings import as_class
 from .shown import SelfShown
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from ..views.documents import Sheet
 
 
-@frozen
 class ModelAdapter(SelfShown, AdapterReading):
     """A PEFT adapter, and how it agrees with its base model."""
 

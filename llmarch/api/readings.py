@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..analyses.parameters import Parameters
-from ..architecture.frozen import Frozen, frozen
-from ..architecture.schema import Architecture
+from ..architecture.frozen import Frozen
 from ..checkpoint.reading import Observation, Reading
 from .shown import SelfShown
 
@@ -16,52 +13,21 @@ if TYPE_CHECKING:
     from ..architecture.json_brief import BriefDocument
     from ..architecture.json_show import ShowDocument
     from ..views.documents import Sheet
+    from .counts import ModelLayer, ParameterCounts
     from .plans import MemoryPlan, SequenceCache
 
 _Model = TypeVar("_Model", bound=Frozen)
 
 
-@frozen
-class ParameterCounts(Parameters):
-    """Counts of elements, each by its convention (docs/conventions.md)."""
-
-    stored: int | None
-    """Elements of every tensor in the checkpoint; None if no headers were read."""
-
-
-@frozen
-class ModelLayer(Frozen):
-    """One layer of the decoder."""
-
-    index: int
-    """Number of the layer, from 0."""
-    kind: str
-    """Name in `architecture.layer_kinds`."""
-    words: str
-    """Its blocks in words: `GQA + MoE`."""
-    mixers: tuple[str, ...]
-    """Names in `architecture.mixers`."""
-    ffns: tuple[str, ...]
-    """Names in `architecture.ffns`."""
-    parameters: int
-    """Parameters of the layer."""
-
-
-@frozen
 class ModelReading(SelfShown, Reading):
     """A model of which all facts are known."""
 
     @property
     def parameters(self) -> ParameterCounts:
         """Return the parameter counts: `total`, `active`, `by_component`, ..."""
-        from ..analyses.parameters import count_parameters
-        from ..views.brief import mtp_parameters
+        from .counts import parameter_counts
 
-        counted = count_parameters(self.architecture)
-        values = {f.name: getattr(counted, f.name) for f in fields(counted)}
-        values["mtp"] = mtp_parameters(self, counted.mtp)
-        stored = self.check.stored if self.check is not None else None
-        return ParameterCounts(**values, stored=stored)
+        return parameter_counts(self)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -73,25 +39,9 @@ class ModelReading(SelfShown, Reading):
     @property
     def layers(self) -> list[ModelLayer]:
         """Return the layers of the decoder, from the first."""
-        from ..analyses.parameters import count_layer
-        from ..architecture.layers import mixer_names
-        from ..views.layer_kinds import distinct_kind_words
+        from .counts import list_layers
 
-        a = self.architecture
-        words = distinct_kind_words(a)
-        parameters = {kind: Counter(count_layer(a, kind)).total() for kind in words}
-        ffns = {kind: ffn_names(a, kind) for kind in words}
-        return [
-            ModelLayer(
-                index=i,
-                kind=kind,
-                words=words[kind],
-                mixers=tuple(mixer_names(a, kind)),
-                ffns=ffns[kind],
-                parameters=parameters[kind],
-            )
-            for i, kind in enumerate(a.layers)
-        ]
+        return list_layers(self.architecture)
 
     def cache(
         self,
@@ -184,7 +134,6 @@ class ModelReading(SelfShown, Reading):
         return model_sheet(self)
 
 
-@frozen
 class ModelObservation(SelfShown, Observation):
     """A model that no family reads: what names and shapes of its tensors tell."""
 
@@ -212,17 +161,6 @@ class ModelObservation(SelfShown, Observation):
         from ..views.inferred import inferred_sheet
 
         return inferred_sheet(self)
-
-
-def ffn_names(a: Architecture, kind: str) -> tuple[str, ...]:
-    """Return the names of the feed-forward blocks of a kind of layer, in order."""
-    names: list[str] = []
-    for step in a.layer_kinds[kind].steps:
-        for branch in step.branches:
-            group, _, name = branch.block.partition(".")
-            if group == "ffns":
-                names.append(name)
-    return tuple(names)
 
 
 def with_numbers(reading: Reading) -> ModelReading:

@@ -24,6 +24,10 @@ class ListedModelDocument(TypedDict):
     """Who made the model."""
     released: str
     """Date of the release as far as it is known: 2025, 2025-07 or 2025-07-11."""
+    license: str | None
+    """Licence of the weights, where a source gives it. Null: none does."""
+    report: str | None
+    """Address of the technical report or of the announcement. Null: no source gives it."""
     family: str
     """Family that reads the config."""
     model_type: str

@@ -12,8 +12,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-
-from .answer_file import AnswerCommand
+from typer.core import TyperCommand
 
 
 class Program(typer.Typer):
@@ -21,7 +20,10 @@ class Program(typer.Typer):
 
     def command(self, name: str | None = None, **options: Any) -> Any:
         """Return what adds a command; see `typer.Typer.command`."""
-        options.setdefault("cls", AnswerCommand)
+        if "cls" not in options:
+            from .answer_file import AnswerCommand
+
+            options["cls"] = AnswerCommand
         return super().command(name, **options)
 
 
@@ -161,7 +163,8 @@ def app_for(arguments: list[str]) -> typer.Typer:
     if asks_for_list and COMPLETION not in os.environ:
         listing = make_app()
         for name, summary in COMMANDS.items():
-            listing.command(name, help=summary, short_help=summary)(_not_imported)
+            add = listing.command(name, cls=TyperCommand, help=summary, short_help=summary)
+            add(_not_imported)
         return listing
     files = {FILES[name] for name in arguments[:1] if name in FILES}
     for file in files or dict.fromkeys(FILES[name] for name in COMMANDS):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from typer.core import TyperCommand
+
 from . import app
 from .common import ConfigOnly, Offline, examples
 
@@ -12,11 +14,12 @@ if TYPE_CHECKING:
 
 
 @app.command(
+    cls=TyperCommand,  # without --output: what it prints is the protocol
     epilog=examples(
         "llmarch mcp",
         "llmarch mcp --offline",
         "claude mcp add llmarch -- llmarch mcp",
-    )
+    ),
 )
 def mcp(config_only: ConfigOnly = False, offline: Offline = False) -> None:
     """Serve the Model Context Protocol on standard input and output, for agents."""

@@ -2,23 +2,27 @@
 
     python benchmarks/scan.py speed FOLDER [--models 10000]
     python benchmarks/scan.py kills FOLDER [--models 2000] [--kills 10]
+    python benchmarks/scan.py hub FOLDER [--models 1000] [--rate 100]
 
 FOLDER is filled with configs of the bundled models, one folder a model, unless it exists. `speed`
 runs one process and says rows a second of CPU and of wall, and the peak of memory after a tenth of
 the models and after all. `kills` scans once undisturbed, then ends scans by SIGKILL at random until
 there were so many kills, completes the last one, and compares the two files byte by byte, for each
-format.
+format. `hub` scans repositories of one small model each on the tests' loopback Hub, 50 ms a round
+trip, at most `--rate` requests a second to it (its other host, for weights, is not counted).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,14 +105,54 @@ def kills(folder: Path, wanted: int) -> int:
     return wrong
 
 
+def hub(folder: Path, models: int, rate: float) -> int:
+    """Print how fast repositories of a loopback Hub are scanned, and the CPU of both sides."""
+    sys.path.insert(0, str(SPECS.parent / "tests"))
+    from helpers.loopback import serve
+    from helpers.models import files as files_of
+
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / "hub.ndjson"
+    output.unlink(missing_ok=True)
+    files = files_of("qwen3-0.6b")
+    with serve() as served, tempfile.TemporaryDirectory() as home:
+        served.delay = 0.05
+        references = [f"acme/m{i:04}" for i in range(models)]
+        for reference in references:
+            served.add(reference, files)
+        listed = folder / "refs.txt"
+        listed.write_text("\n".join(references))
+        environment = {**os.environ, "HF_ENDPOINT": served.url, "HF_HOME": home}
+        environment["LLMARCH_CACHE"] = f"{home}/cache"
+        options = ["-r", str(listed), "-o", str(output), "--rate", str(rate)]
+        before = time.process_time()
+        started = time.monotonic()
+        words = [sys.executable, "-m", "llmarch", "scan", *options]
+        subprocess.run(words, check=False, env=environment, stderr=subprocess.DEVNULL)
+        wall = time.monotonic() - started
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        asked = len(served.asked("", cdn=False))
+    with output.open("rb") as file:
+        rows = sum(1 for _ in file)
+    print(
+        f"{rows:,} rows, wall {wall:.1f} s, {asked / wall:.0f} requests a second of {rate:g}, "
+        f"CPU {used.ru_utime + used.ru_stime:.1f} s, peak {used.ru_maxrss / 1024:.0f} MB, "
+        f"CPU of the Hub {time.process_time() - before:.1f} s"
+    )
+    return 0
+
+
 def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["speed", "kills"])
+    parser.add_argument("what", choices=["speed", "kills", "hub"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", type=int, default=None)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--rate", type=float, default=100)
     asked = parser.parse_args()
+    if asked.what == "hub":
+        return hub(asked.folder, asked.models or 1_000, asked.rate)
     fill(asked.folder, asked.models or (10_000 if asked.what == "speed" else 2_000))
     return speed(asked.folder) if asked.what == "speed" else kills(asked.folder, asked.kills)
 

@@ -416,6 +416,7 @@ def scan(
     headers: bool = True,
     refresh: bool = False,
     threads: int = 16,
+    rate: float | None = None,
 ) -> list[ScanRowDocument]:
     """Return a row for each model, in the order of the references.
 
@@ -427,6 +428,7 @@ def scan(
         references: what names the models, as for `load`; a text is one of them.
         offline, headers, refresh: see `load`.
         threads: models on the Hub that are read at once, over at most 32 connections together.
+        rate: requests to the Hub a second at most, of all models together.
     """
     from functools import partial
 
@@ -434,7 +436,7 @@ def scan(
 
     read = partial(inspect, offline=offline, headers=headers, refresh=refresh, config_suffices=True)
     named = [references] if isinstance(references, str) else references
-    return list(scan_rows(named, read, headers=headers, workers=ScanWorkers(threads)))
+    return list(scan_rows(named, read, headers=headers, workers=ScanWorkers(threads, rate=rate)))
 
 
 def _read_raw(

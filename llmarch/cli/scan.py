@@ -12,7 +12,16 @@ import typer
 
 from ..renderers.output import write_text
 from . import app
-from .common import ConfigOnly, Offline, Refresh, examples, fail, file_option, models_argument
+from .common import (
+    ConfigOnly,
+    Offline,
+    Refresh,
+    examples,
+    fail,
+    file_option,
+    finite,
+    models_argument,
+)
 
 if TYPE_CHECKING:
     from ..architecture.json_scan import ScanRowDocument
@@ -120,6 +129,15 @@ def scan(
             "--retry", help="Read again what could not be read, or only in part, in an earlier run."
         ),
     ] = False,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            "--rate",
+            min=0.01,
+            metavar="N",
+            help="Requests to the Hub a second at most, of all models together.",
+        ),
+    ] = None,
     processes: Annotated[
         int | None,
         typer.Option(
@@ -137,6 +155,7 @@ def scan(
 
     gc.enable()  # a long run, other than those of most commands
     form = chosen_format(output, format)
+    finite(rate)
     named = named_references(refs or [], references or [])
     named += listed_repositories(author or [], search or [], task, limit)
     if not named and (author or search):
@@ -148,7 +167,7 @@ def scan(
     def rows(remaining: list[str]) -> Iterator[ScanRowDocument]:
         number = processes_for(remaining, processes)
         options = {"offline": offline, "headers": not config_only, "refresh": refresh}
-        return read_rows_of(remaining, options, number)
+        return read_rows_of(remaining, options, number, rate)
 
     try:
         if output is None:
@@ -242,7 +261,7 @@ def processes_for(references: list[str], asked: int | None) -> int:
 
 
 def read_rows_of(
-    references: list[str], options: dict[str, bool], processes: int
+    references: list[str], options: dict[str, bool], processes: int, rate: float | None = None
 ) -> Iterator[ScanRowDocument]:
     """Yield the rows of models, and show on stderr how far the scan is."""
     from functools import partial
@@ -254,7 +273,7 @@ def read_rows_of(
     from ..scanning.speed import ScanSpeed
 
     read = partial(llmarch.inspect, **options, config_suffices=True)
-    workers = ScanWorkers(processes=processes)
+    workers = ScanWorkers(processes=processes, rate=rate)
     speed = ScanSpeed(len(references))
     errors = 0
     with scan_progress(speed) as update:

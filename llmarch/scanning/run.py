@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..architecture.frozen import Frozen, frozen
 from ..errors import LlmarchError
 from ..sources.references import parse_reference
+from ..sources.request_budget import one_budget
 from .row import ReadModel, read_row
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class ScanWorkers(Frozen):
     """Models on the Hub."""
     processes: int = 0
     """Processes that read models on this machine; 0 reads them in this one."""
+    rate: float | None = None
+    """Requests to the Hub a second at most, of all models together; None: all it allows."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ def scan_rows(
     waiting: deque[_Batch] = deque()
     models = 0
     with ExitStack() as stack:
+        stack.enter_context(one_budget(chosen.rate))
         start = _Starter(stack, chosen, make_rows)
         for batch in start.batches(references):
             waiting.append(batch)

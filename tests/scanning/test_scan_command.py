@@ -135,6 +135,34 @@ def test_what_could_not_be_read_is_read_again(run: Run, hub: Hub, tmp_path: Path
     ]
 
 
+def test_all_models_share_one_rate(run: Run, hub: Hub) -> None:
+    names = [f"acme/m{i}" for i in range(8)]
+    for name in names:
+        hub.add(name, FILES)
+    started = time.monotonic()
+    run("scan", *names, "--config-only", "--rate", "40")
+    seconds = time.monotonic() - started
+    assert len(hub.requests) >= 2 * len(names)
+    assert seconds > (len(hub.requests) - 1) / 40
+    times = sorted(request.at for request in hub.requests)
+    assert times[-1] - times[0] > (len(times) - 1) / 40 - 0.05
+    assert "not a finite number" in run("scan", "qwen3-8b", "--rate", "nan", code=2)[1]
+
+
+def test_where_one_is_asked_to_wait_all_wait(homes: Path) -> None:
+    from llmarch.sources.hub import client as http
+    from llmarch.sources.request_budget import one_budget
+
+    with one_budget(None), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http.Client, "_sleep", lambda self, seconds: None)
+        first, second = http.Client(), http.Client()
+        for _ in range(http.ALL_WAIT):
+            first._wait_before_retry(1, 10.0)
+        assert second.seconds_paused() > 9
+        assert first.budget.patience > 600
+    assert http.Client().seconds_paused() == 0
+
+
 def test_the_hub_lists_models(run: Run, hub: Hub) -> None:
     for name in ("acme/a-1", "acme/b-1", "acme/c-2", "other/d-1"):
         hub.add(name, FILES)

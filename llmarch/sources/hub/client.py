@@ -33,9 +33,18 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import get_session, hf_raise_for_status, parse_ratelimit_headers
 
 from ... import __version__
+from ..request_budget import ALL_WAIT, RequestBudget, current_budget
 from .limits import CONNECTIONS
 
-__all__ = ["Answer", "Cancelled", "Client", "HfHubHTTPError", "RequestFailed", "get_session"]
+__all__ = [
+    "ALL_WAIT",
+    "Answer",
+    "Cancelled",
+    "Client",
+    "HfHubHTTPError",
+    "RequestFailed",
+    "get_session",
+]
 
 _Result = TypeVar("_Result")
 
@@ -49,11 +58,6 @@ FIRST_WAIT = 0.25
 """Seconds before the first retry, if the server does not say; doubled each time, with jitter."""
 LONGEST_WAIT = 4.0
 """Seconds before any later retry, if the server does not say."""
-PATIENCE = 60.0
-"""Seconds that a server may ask one request to wait, all its retries together."""
-ALL_WAIT = 3
-"""Requests in a row that must be asked to wait before all threads wait. A single one is not a rate
-limit: it waits by itself."""
 MAX_SECONDS = 300.0
 """Seconds for one body. HF_HUB_DOWNLOAD_TIMEOUT, the read timeout, only sees silent connections."""
 SLOW_SECONDS = 30.0
@@ -160,14 +164,11 @@ class Client:
     headers: dict[str, str] = field(default_factory=lambda: request_headers())
     stop: threading.Event = field(default_factory=threading.Event)
     """Set to give up: every thread raises Cancelled."""
+    budget: RequestBudget = field(default_factory=current_budget)
     reached: bool = False
     """Whether the server has answered anything."""
     requests: int = 0
     bytes_read: int = 0
-    _resume_at: float = 0.0
-    """Time until which a rate limit holds all threads back."""
-    _rate_limited: int = 0
-    """Requests in a row that were asked to wait."""
     _heard_at: float = field(default_factory=time.monotonic)
     """When any thread last heard from the server."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -214,7 +215,7 @@ class Client:
             reason, wait = outcome.reason, outcome.wait
             if wait:
                 waited += wait
-                if waited > PATIENCE:
+                if waited > self.budget.patience:
                     raise RequestFailed(f"{reason}, the server asks to wait {wait:.0f} s")
             allowed = attempts
             if outcome.timed_out or not self.reached:
@@ -251,8 +252,7 @@ class Client:
 
     def seconds_paused(self) -> float:
         """Return for how many seconds a rate limit still holds all threads back."""
-        left = self._resume_at - time.monotonic()
-        return max(0.0, left)
+        return self.budget.seconds_paused()
 
     def _attempt(self, request: _Request) -> Answer | _Fault:
         """Send the request once. Return the answer, or a fault that a retry may overcome."""
@@ -274,7 +274,7 @@ class Client:
             raise RequestFailed(str(error) or type(error).__name__) from error
         if answer.status in RETRY_STATUS:
             return _Fault(f"HTTP {answer.status}", requested_wait(answer.headers))
-        self._rate_limited = 0
+        self.budget.succeed()
         return answer
 
     def _send(self, request: _Request) -> Answer:
@@ -383,10 +383,13 @@ class Client:
         return bytes(data)
 
     def _wait_for_rate_limit(self) -> None:
-        """Wait while a rate limit holds all threads back."""
+        """Wait while a rate limit, of the server or our own, holds all threads back."""
         while (left := self.seconds_paused()) > 0:
             jitter = random.uniform(0, FIRST_WAIT)
             self._sleep(left + jitter)
+        wait = self.budget.reserve()
+        if wait > 0:
+            self._sleep(wait)
         if self.stop.is_set():
             raise Cancelled
 
@@ -399,11 +402,7 @@ class Client:
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
         if requested:
             wait = max(requested, wait)
-            with self._lock:
-                self._rate_limited += 1
-                if self._rate_limited >= ALL_WAIT:
-                    resume_at = time.monotonic() + requested
-                    self._resume_at = max(self._resume_at, resume_at)
+            self.budget.refuse(requested)
         jitter = random.uniform(0, max(FIRST_WAIT, wait / 4))
         self._sleep(wait + jitter)
 

@@ -30,6 +30,7 @@ from ..file_names import (
 )
 from ..hub.client import Client, RequestFailed, request_headers
 from ..index import MAX_INDEX
+from ..request_budget import RequestBudget
 from .path import FIRST_PLACE_READ
 
 USUAL_NAMES = (
@@ -58,7 +59,7 @@ class WebPlace:
 
     def __init__(self) -> None:
         headers = {name: text for name, text in request_headers().items() if name == "user-agent"}
-        self._client = Client(endpoint="", headers=headers)
+        self._client = Client(endpoint="", headers=headers, budget=RequestBudget())
         self._begins: dict[str, bytes] = {}
         """First bytes of files that were asked for, until they are read."""
         self._sizes: dict[str, int | None] = {}

@@ -378,12 +378,20 @@ if TYPE_CHECKING:
     compare = _compare_models
 else:
 
-    class _CallablePackage(ModuleType):
+    class _NamedModule(ModuleType):
+        """A module that is pickled as its name, as other modules are by Dask and Ray."""
+
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            from importlib import import_module
+
+            return import_module, (self.__name__,)
+
+    class _CallablePackage(_NamedModule):
         """The package `llmarch.compare`, which is the function `llmarch.compare` too."""
 
         __call__ = staticmethod(_compare_models)
 
-    class _Package(ModuleType):
+    class _Package(_NamedModule):
         """This package: `compare` can be called as soon as it is imported, by whatever import."""
 
         def __setattr__(self, name: str, value: object) -> None:

@@ -10,6 +10,22 @@ import pytest
 import llmarch
 
 
+def test_functions_that_use_the_package_are_pickled() -> None:
+    """Engines send functions with the modules that they name."""
+    import pickle
+
+    import cloudpickle
+
+    import llmarch.compare.diff
+
+    def rows_of(references: list[str]) -> list[object]:
+        return [row["family"] for row in llmarch.scan(references)]
+
+    assert pickle.loads(cloudpickle.dumps(rows_of))(["qwen3-8b"]) == ["qwen3"]
+    for module in (llmarch, llmarch.compare):
+        assert pickle.loads(pickle.dumps(module)) is module
+
+
 @pytest.mark.slow
 def test_dask_maps_it_over_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import dask.bag

@@ -65,7 +65,7 @@ def count_tower(tower: Tower) -> int:
     width = tower.hidden_size
     total = sum(
         [
-            count_linears([tower.patch_embedding]),
+            count_linears(_present(tower.patch_embedding)),
             tower.positions * tower.position_axes * width,
             (tower.layers + tower.global_layers) * _count_tower_layer(tower),
             2 * tower.global_layers,  # gates
@@ -78,19 +78,38 @@ def count_tower(tower: Tower) -> int:
     if tower.relative_positions:
         total += _count_relative_positions(tower)
     if tower.neck:
-        width, norm = tower.neck, 2 * tower.neck
-        total += count_projection(tower.hidden_size, width) + norm
-        total += TAPS * count_projection(width, width) + norm
+        necks = 1 + tower.second_neck
+        learned = int(tower.second_neck)
+        total += necks * _count_neck(tower.hidden_size, tower.neck) + learned
     if tower.tile_layouts:
         total += _count_tiles(tower)
     if tower.pooling_head:
         total += _count_pooling_head(tower)
+    if tower.inner_merge > 1:
+        total += _count_inner_merger(tower)
     if tower.standardized:
         total += 2 * width  # mean and scale
     total += tower.separators * width
+    total += sum(tower.queries) * width
     if tower.newline:
         total += tower.projector[-1].outputs
+    if tower.view_separator:
+        total += tower.projector[-1].outputs
     return total
+
+
+def _present(matrix: Linear | None) -> list[Linear]:
+    """Return a list of a matrix, an empty one for None."""
+    if matrix is None:
+        return []
+    return [matrix]
+
+
+def _count_neck(hidden: int, channels: int) -> int:
+    """Count two convolutions, 1 x 1 and 3 x 3, with a LayerNorm each."""
+    norm = 2 * channels
+    first = count_projection(hidden, channels) + norm
+    return first + TAPS * count_projection(channels, channels) + norm
 
 
 def _count_tower_layer(tower: Tower) -> int:
@@ -151,6 +170,21 @@ def _count_pooling_head(tower: Tower) -> int:
     )
 
 
+def _count_inner_merger(tower: Tower) -> int:
+    """Count attention with a norm, and an MLP with a norm over squares of patches."""
+    width, patches = tower.hidden_size, tower.inner_merge**2
+    joined, inner = patches * width, patches * tower.ffn.width
+    return sum(
+        [
+            4 * count_projection(width, width, bias=True),
+            count_norm(tower.norm, width),
+            count_norm(tower.norm, joined),
+            count_projection(joined, inner, bias=True),
+            count_projection(inner, width, bias=True),
+        ]
+    )
+
+
 def _count_projectors(tower: Tower) -> int:
     """Count the projector with its norms, and those of deepstack, each with a LayerNorm."""
     projector = count_linears(tower.projector)
@@ -161,6 +195,7 @@ def _count_projectors(tower: Tower) -> int:
     if tower.projector_ffn:
         width = tower.projector[-1].outputs
         total += count_dense(tower.projector_ffn, width)
+    total += count_linears(_present(tower.output))
     if tower.deepstack:
         layer_norm = 2 * tower.projector[0].inputs
         total += len(tower.deepstack) * (projector + layer_norm)
@@ -223,25 +258,39 @@ def count_speech_tower(tower: SpeechTower) -> int:
     """Count an audio encoder as Whisper's, and its projector (modeling_whisper)."""
     width = tower.hidden_size
     square = count_projection(width, width)
+    biases = 3 + tower.key_bias  # of q, v, o, and of k
     layer = sum(
         [
-            4 * square + 3 * width,  # q, k, v, o; keys have no bias
+            4 * square + biases * width,
             count_dense(tower.ffn, width),
             2 * count_norm(tower.norm, width),
         ]
     )
-    kernel = 3
     return sum(
         [
-            kernel * count_projection(tower.mel_bins, width) + width,
-            kernel * square + width,
+            _count_speech_inputs(tower),
             tower.positions * width,
             tower.layers * layer,
             count_norm(tower.norm, width),
             count_linears(tower.projector),
             2 * sum(tower.projector_norms),
+            tower.boundary_tokens * tower.projector[-1].outputs,
         ]
     )
+
+
+def _count_speech_inputs(tower: SpeechTower) -> int:
+    """Count the convolutions from mel bins to the encoder's width, and the matrix behind them."""
+    width, kernel = tower.hidden_size, 3
+    if tower.subsampling is None or tower.subsampled is None:
+        first = kernel * count_projection(tower.mel_bins, width) + width
+        second = kernel * count_projection(width, width) + width
+        return first + second
+    channels = tower.subsampling
+    further = (tower.halvings or 1) - 1
+    first = TAPS * channels + channels
+    others = further * (TAPS * count_projection(channels, channels) + channels)
+    return first + others + count_linears([tower.subsampled])
 
 
 def count_speech_conformer(t: SpeechConformer) -> int:

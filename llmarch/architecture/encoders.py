@@ -58,9 +58,9 @@ class Tower(Strict):
     """Side of the square images that it was built for, in pixels. None: images of any size."""
     patch_size: int
     """Side of a patch in pixels."""
-    patch_embedding: Linear
+    patch_embedding: Linear | None
     """Projection of a patch's pixels; inputs = channels · patch_size² · patch_frames. It is usually
-    stored as a convolution."""
+    stored as a convolution. None: it reads the features of another encoder."""
     positions: int = 0
     """Rows of the learned position table, for each axis. 0: no table."""
     class_token: bool = False
@@ -73,13 +73,25 @@ class Tower(Strict):
     merge: int = 1
     """Side of the square of patches that becomes one token: merge² patches are joined or averaged.
     1: each patch is a token."""
+    inner_merge: int = 1
+    """Side of the squares of patches that become one within the encoder: attention of a square with
+    a norm, as in a layer, then a norm, an MLP with biases over the joined square
+    [inner_merge² · ffn.width, inner_merge² · hidden] and the mean of the square added (MiniCPM-V
+    4.6). 1: none do."""
+    inner_merge_after: int | None = None
+    """Layer, counted from 0, after which these squares are merged. None: they are not."""
     projector: tuple[Linear, ...] = ()
-    """Matrices from the encoder's features to the decoder's width, in order."""
+    """Matrices from the encoder's features to the decoder's width, in order; of one encoder whose
+    features another one reads, to the width of that one. Empty: another encoder has the projector
+    of both."""
     projector_activation: str | None = None
-    """Activation between the projector's matrices. None: none, or a single matrix."""
+    """Activation between the projector's matrices, of each round of merging if there are several.
+    None: none, or a single matrix."""
     projector_ffn: Dense | None = None
     """Feed-forward block after the projector's matrices, as wide in and out as the last of them
     (GLM-4V). None: none."""
+    output: Linear | None = None
+    """Matrix behind the projector, without an activation before it. None: there is none."""
     projector_norms: tuple[int, ...] = ()
     """Widths of the projector's norms. Empty: no norms."""
     projector_norm_bias: bool = False
@@ -94,6 +106,13 @@ class Tower(Strict):
     separators: int = 0
     """Number of learned vectors [hidden] that end rows of features and part an image's views (Phi-4
     multimodal)."""
+    view_separator: bool = False
+    """Whether a learned vector, as wide as the decoder, parts the views of an image
+    (DeepSeek-OCR 2)."""
+    queries: tuple[int, ...] = ()
+    """Learned vectors [hidden] that are read behind the patches and become the features: patches
+    attend to each other, queries to all before them. A set of them for each size of images. Empty:
+    the patches become the features."""
     newline: bool = False
     """Whether a learned vector, as wide as the decoder, ends each row of an image's features
     (LLaVA-NeXT)."""
@@ -128,6 +147,9 @@ class Tower(Strict):
     neck: int | None = None
     """Channels that two convolutions after the layers reduce features to, 1 × 1 and 3 × 3, each
     with a LayerNorm behind it (SAM). None: no neck."""
+    second_neck: bool = False
+    """Whether features of the first of `full_layers` pass a neck of their own and are added, times
+    one learned number (DeepSeek-VL)."""
     global_layers: int = 0
     """Further layers of the same form, after the others and the norm behind them, each with two
     learned numbers whose tanh multiplies the outputs of attention and feed-forward block (Llama 3.2
@@ -278,8 +300,9 @@ class SpeechTower(Strict):
     """An audio encoder of Transformer layers as Whisper's, and the projector to the decoder.
 
     - two convolutions over time of width 3, the second with stride 2, both with bias:
-      [hidden, mel_bins, 3] and [hidden, hidden, 3]
-    - layers: attention (keys without a bias), a feed-forward block, a LayerNorm before each
+      [hidden, mel_bins, 3] and [hidden, hidden, 3]; or, with `subsampling`, convolutions 3 × 3 with
+      stride 2 and bias over time and frequency, and a matrix to the encoder's width
+    - layers: attention, a feed-forward block, a LayerNorm before each
     - a LayerNorm after the layers
     """
 
@@ -295,12 +318,29 @@ class SpeechTower(Strict):
     """Feed-forward block of each layer."""
     norm: Norm
     """Kind of the encoder's norms."""
+    key_bias: bool = False
+    """Whether keys have a bias, as queries, values and outputs have."""
     mel_bins: int
-    """Frequencies of the input: channels of the first convolution."""
+    """Frequencies of the input: channels of the first convolution over time."""
+    subsampling: int | None = None
+    """Channels of the convolutions over time and frequency (Qwen3-Omni). None: those over time
+    alone."""
+    halvings: int | None = None
+    """How many convolutions over time and frequency there are. None: those over time alone."""
+    subsampled: Linear | None = None
+    """Matrix from the output of these convolutions to the encoder's width. None: no such ones."""
+    chunk: int | None = None
+    """Length in mel frames of the blocks that attention is kept within. None: a sound is one
+    block."""
+    input_chunk: int | None = None
+    """Length in mel frames of the blocks that convolutions see and positions count within. None: as
+    `chunk`."""
     positions: int = 0
     """Rows of the stored table of positions. 0: positions are computed."""
     merge: int = 1
-    """How many frames are joined to one token. 1: each frame is a token."""
+    """How many frames are joined to one token, or averaged. 1: each frame is a token."""
+    boundary_tokens: int = 0
+    """Learned vectors, as wide as the decoder, for the begin and the end of a sound. 0: none."""
     projector: tuple[Linear, ...] = ()
     """Matrices from the encoder's features to the decoder's width, in order."""
     projector_activation: str | None = None

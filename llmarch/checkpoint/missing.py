@@ -20,7 +20,6 @@ from .names import canonical, wrapper_prefix
 from .optional_tensors import absent_facts
 from .roles import LAYER_NAME
 
-TOWERS = ("vision", "audio")
 MAX_EXPERT_PATHS = 3
 """Missing experts of one stack are named in this many findings at most."""
 
@@ -48,7 +47,7 @@ def missing_findings(a: Architecture, matching: Matching, partial: bool) -> list
     findings = _mtp_findings(matching, mtp)
     findings += _decoder_layer_findings(a, matching)
 
-    towers = _missing_towers(matching, missing)
+    towers = _missing_towers(a, matching, missing)
     findings += _tower_findings(matching, missing, towers)
     missing = [m for m in missing if m.row.component not in ("mtp", *towers)]
 
@@ -123,13 +122,13 @@ def _decoder_layer_findings(a: Architecture, matching: Matching) -> list[Finding
     return [conflict_finding(conflict, [name])]
 
 
-def _missing_towers(matching: Matching, missing: list[MissingRow]) -> list[str]:
+def _missing_towers(a: Architecture, matching: Matching, missing: list[MissingRow]) -> list[str]:
     """Return the towers of which no tensor is stored."""
     stored: set[str] = set()
     for match in matching.matches:
         stored.update(row.component for row in match.rows)
     absent = {m.row.component for m in missing} - stored
-    return [tower for tower in TOWERS if tower in absent]
+    return [tower for tower in a.towers if tower in absent]
 
 
 def _tower_findings(

@@ -10,13 +10,13 @@ USUAL_TYPES = {
     add_bias_linear add_cross_attention add_out_norm altup_correct_scale
     apply_residual_connection_post_layernorm attention_bias attention_k_eq_v
     attention_out_bias attention_softmax_in_fp32 attn_temperature_tuning bias
-    block_auto_adjust_ff_dim chain_hidden_post_norm conv_bias do_layer_norm_before enable_bias
-    enable_moe_block enable_moe_fp32_combine is_decoder is_moe kda_safe_gate
-    layer_norm_elementwise_affine learned_pos_emb linear_allow_neg_eigval lm_head_bias
-    mamba_proj_bias mlp_bias moe_apply_router_weight_on_input moe_shared_expert_overlap
-    mtp_hidden_states_first multi_query multimodal_projector_bias no_bias
-    norm_reduction_force_float32 norm_topk_prob output_router_logits prefix_lm projector_bias
-    projector_use_layernorm qk_layernorm qkv_bias reorder_and_upcast_attn
+    block_auto_adjust_ff_dim chain_hidden_post_norm conv_bias do_layer_norm_before
+    drop_vision_last_layer enable_bias enable_moe_block enable_moe_fp32_combine is_decoder
+    is_moe kda_safe_gate layer_norm_elementwise_affine learned_pos_emb linear_allow_neg_eigval
+    lm_head_bias mamba_proj_bias mlp_bias moe_apply_router_weight_on_input
+    moe_shared_expert_overlap mtp_hidden_states_first multi_query multimodal_projector_bias
+    no_bias norm_reduction_force_float32 norm_topk_prob output_router_logits prefix_lm
+    projector_bias projector_use_layernorm qk_layernorm qkv_bias reorder_and_upcast_attn
     rescale_prenorm_residual residual_in_fp32 return_last_states
     scale_attention_softmax_in_fp32 scale_attn_by_inverse_layer_idx scale_attn_weights
     scale_embedding shared_expert_sink slow_but_exact summary_proj_to_labels summary_use_proj
@@ -52,8 +52,8 @@ USUAL_TYPES = {
     """,
     "dn": """
     attn_config audio_config audio_encoder_config compress_rates depth_decoder_config
-    ffn_config id2label label2id rope_parameters rope_scaling text_config vision_config
-    vocabulary_map vq_config
+    ffn_config high_res_vision_config id2label label2id rope_parameters rope_scaling
+    text_config vision_config vocabulary_map vq_config
     """,
     "f": """
     adapter_layer_norm_eps altup_coef_clip attn_scale aux_loss_coef downsample_ratio
@@ -92,37 +92,39 @@ USUAL_TYPES = {
     "i": """
     H_cycles L_cycles adapter_rank alignment_intermediate_size altup_active_idx
     altup_num_inputs attention_chunk_size attention_heads attention_window_size
-    attn_layer_offset attn_layer_period audio_chunk_size audio_merge_size block_multiple_of
-    block_size boi_token_index cca_time0 cca_time1 chunk_size context_length conv1d_width
-    conv_L_cache conv_kernel conv_kernel_size d_model d_rel decoder_sparse_step
-    decoder_start_token_id dff downsample_factor eoi_token_index expand expansion_ratio
-    expert_ffn_hidden_size expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
+    attn_layer_offset attn_layer_period audio_chunk_size audio_end_token_id audio_merge_size
+    audio_start_token_id audio_token_id audio_token_index block_multiple_of block_size
+    boi_token_index cca_time0 cca_time1 chunk_size context_length conv1d_width conv_L_cache
+    conv_kernel conv_kernel_size d_model d_rel decoder_sparse_step decoder_start_token_id dff
+    downsample_factor eoi_token_index expand expansion_ratio expert_ffn_hidden_size
+    expert_layer_offset expert_layer_period ffn_dim ffn_hidden_size
     ffn_round_up_to_multiple_of first_k_dense_replace floor_scale gated_norm_rank
     global_attn_every_n_layers hc_mult hc_sinkhorn_iters head_dim hidden_size
-    hidden_size_per_layer_input image_end_token_id image_seq_length image_start_token_id
-    image_token_id image_token_index index_block_size index_head_dim index_local_blocks
-    index_n_heads index_topk index_topk_blocks interleave_moe_layer_step
-    intermediate_multiple_size intermediate_size intermediate_size_mlp keep_window_size
-    kv_channels kv_lora_rank laurel_rank layer_group_size linear_conv_kernel_dim
-    linear_head_dim linear_key_head_dim linear_num_heads linear_num_key_heads
-    linear_num_value_heads linear_value_head_dim mamba_d_conv mamba_d_state mamba_expand
-    mamba_head_dim mamba_ngroups mamba_num_heads max_inference_chunksize
-    max_position_embeddings max_seq_len max_window_layers model_max_length
-    moe_intermediate_size moe_num_experts moe_num_shared_experts
+    hidden_size_per_layer_input image_end_token_id image_seq_length image_size
+    image_start_token_id image_token_id image_token_index index_block_size index_head_dim
+    index_local_blocks index_n_heads index_topk index_topk_blocks insert_layer_id
+    interleave_moe_layer_step intermediate_multiple_size intermediate_size
+    intermediate_size_mlp keep_window_size kv_channels kv_lora_rank laurel_rank
+    layer_group_size linear_conv_kernel_dim linear_head_dim linear_key_head_dim
+    linear_num_heads linear_num_key_heads linear_num_value_heads linear_value_head_dim
+    mamba_d_conv mamba_d_state mamba_expand mamba_head_dim mamba_ngroups mamba_num_heads
+    max_inference_chunksize max_position_embeddings max_seq_len max_window_layers merger_times
+    model_max_length moe_intermediate_size moe_num_experts moe_num_shared_experts
     moe_shared_expert_intermediate_size moe_top_k moe_topk n_ctx n_embd n_group n_groups
     n_head n_heads n_layer n_layers n_mamba_heads n_positions n_routed_experts
     n_shared_experts no_rope_layer_interval num_attention_groups num_attention_heads
     num_codebooks num_dense_layers num_experts num_experts_per_tok num_heads num_hidden_layers
     num_key_value_heads num_kv_shared_layers num_layers num_local_experts num_logits_to_keep
     num_mem_blocks num_mtp_layers num_nextn_predict_layers num_shared_experts o_groups
-    o_lora_rank original_max_position_embeddings prefix_dense_sliding_window_pattern
-    projection_dim projector_hidden_size qk_nope_head_dim qk_rope_head_dim
-    query_pre_attn_scalar rel_extent rescale_every rotary_dim router_hidden_size scale_factor
-    sconv_kernel_size share_expert_dim share_expert_dims shared_expert_intermediate_size
-    shared_experts_intermediate_size shared_intermediate_size short_conv_kernel_size
-    spatial_merge_size spatial_pool_stride ssm_state_size state_size swa_head_dim
-    swa_num_attention_heads swa_num_key_value_heads topk_group v_head_dim video_end_token_id
-    video_seq_length video_start_token_id video_token_id video_token_index vision_end_token_id
+    o_lora_rank original_max_position_embeddings position_id_per_seconds
+    prefix_dense_sliding_window_pattern projection_dim projector_hidden_size qk_nope_head_dim
+    qk_rope_head_dim query_pre_attn_scalar rel_extent rescale_every rotary_dim
+    router_hidden_size scale_factor sconv_kernel_size seconds_per_chunk share_expert_dim
+    share_expert_dims shared_expert_intermediate_size shared_experts_intermediate_size
+    shared_intermediate_size short_conv_kernel_size spatial_merge_size spatial_pool_stride
+    ssm_state_size state_size swa_head_dim swa_num_attention_heads swa_num_key_value_heads
+    topk_group user_token_id v_head_dim video_end_token_id video_seq_length
+    video_start_token_id video_token_id video_token_index vision_end_token_id
     vision_start_token_id vocab_size vocab_size_per_layer_input window_size zero_expert_num
     """,
     "il": """
@@ -132,21 +134,25 @@ USUAL_TYPES = {
     eos_token_id
     """,
     "in": """
-    attention_head_dim attention_hidden_size audio_soft_tokens_per_image audio_token_id
-    audio_vocab_size boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim
-    eoa_token_id eoa_token_index eod_token_id eoi_token_id image_size log_scaling_n_floor
+    attention_head_dim attention_hidden_size audio_soft_tokens_per_image audio_vocab_size
+    boa_token_id boi_token_id bos_token_id dim_model_base embedding_dim eoa_token_id
+    eoa_token_index eod_token_id eoi_token_id image_end_id image_start_id log_scaling_n_floor
     lru_width mamba_chunk_size mamba_d_ssm mamba_n_groups mamba_n_heads mm_tokens_per_image
     moe_k moe_latent_size moe_layer_end_index moe_layer_interval moe_layer_start_index n_inner
-    num_blocks num_channels num_kv_heads num_layers_per_stack num_ln_in_parallel_attn
-    num_sliding_attention_heads pad_token_id patch_size prefix_dense_intermediate_size
-    pretraining_tp projection_hidden_size q_lora_rank qk_head_dim sep_token_id sliding_window
-    top_k_experts unpadded_vocab_size vision_soft_tokens_per_image word_embed_proj_dim
+    newline_id num_blocks num_channels num_kv_heads num_layers_per_stack
+    num_ln_in_parallel_attn num_sliding_attention_heads pad_token_id patch_size
+    prefix_dense_intermediate_size pretraining_tp projection_hidden_size q_lora_rank
+    qk_head_dim sep_token_id slice_end_id slice_start_id sliding_window top_k_experts
+    unpadded_vocab_size vision_soft_tokens_per_image word_embed_proj_dim
     """,
     "ins": """
     mamba_d_head sliding_window_pattern
     """,
     "is": """
     mamba_dt_rank time_step_rank
+    """,
+    "l": """
+    merge_kernel_size
     """,
     "ln": """
     L_bp_cycles attention_types attn_layer_indices block_types full_attn_idxs
@@ -160,12 +166,12 @@ USUAL_TYPES = {
     activation pooling position_embedding_type summary_activation
     """,
     "s": """
-    activation_function afn autocast_kernel_dtype chunkwise_kernel expert_selection_fn
-    hidden_act hidden_activation hidden_mamba_act inference_state_dtype init_device
-    mamba_hidden_act mamba_ssm_cache_dtype mlp_hidden_act mode norm_type projector_hidden_act
-    scoring_func sequence_kernel shared_expert_combination_strategy spatial_pool_mode
-    step_kernel summary_type time_step_init_scheme topk_method vision_aspect_ratio
-    vision_feature_select_strategy weight_mode
+    activation_function afn autocast_kernel_dtype chunkwise_kernel downsample_mode
+    expert_selection_fn hidden_act hidden_activation hidden_mamba_act inference_state_dtype
+    init_device mamba_hidden_act mamba_ssm_cache_dtype mlp_hidden_act mode norm_type
+    projector_hidden_act scoring_func sequence_kernel shared_expert_combination_strategy
+    spatial_pool_mode step_kernel summary_type time_step_init_scheme topk_method
+    vision_aspect_ratio vision_feature_select_strategy weight_mode
     """,
 }
 """Keys by the types that most classes take for them, as letters of JSON types (fields.py)."""
@@ -336,6 +342,9 @@ FIELDS = {
     pad_token_id resid_pdrop=fn rope_parameters rope_scaling tie_word_embeddings use_cache
     vocab_size
     """,
+    "deepseek_ocr2": """
+    id2label image_token_id label2id text_config tie_word_embeddings vision_config
+    """,
     "deepseek_v2": """
     attention_bias attention_dropout=fn bos_token_id eos_token_id first_k_dense_replace
     head_dim=in hidden_act hidden_size id2label initializer_range intermediate_size
@@ -381,6 +390,10 @@ FIELDS = {
     """,
     "deepseek_vl": """
     id2label image_token_id label2id text_config tie_word_embeddings vision_config
+    """,
+    "deepseek_vl_hybrid": """
+    high_res_vision_config id2label image_token_id label2id text_config tie_word_embeddings
+    vision_config
     """,
     "diffllama": """
     attention_bias attention_dropout=fin bos_token_id eos_token_id head_dim=in hidden_act
@@ -501,8 +514,8 @@ FIELDS = {
     use_cache vocab_size
     """,
     "fuyu": """
-    id2label image_size image_token_id=in initializer_range label2id num_channels patch_size
-    text_config tie_word_embeddings
+    id2label image_size=in image_token_id=in initializer_range label2id num_channels
+    patch_size text_config tie_word_embeddings
     """,
     "gemma": """
     attention_bias attention_dropout bos_token_id eos_token_id head_dim hidden_act hidden_size
@@ -534,7 +547,7 @@ FIELDS = {
     vocab_size
     """,
     "gemma3n": """
-    audio_config audio_soft_tokens_per_image audio_token_id boa_token_id boi_token_id
+    audio_config audio_soft_tokens_per_image audio_token_id=in boa_token_id boi_token_id
     eoa_token_id eoi_token_id id2label image_token_id=in initializer_range=fn label2id
     text_config tie_word_embeddings=bn use_cache vision_config vision_soft_tokens_per_image
     """,
@@ -549,7 +562,7 @@ FIELDS = {
     vocab_size vocab_size_per_layer_input
     """,
     "gemma4": """
-    audio_config audio_token_id boa_token_id boi_token_id eoa_token_index eoi_token_id
+    audio_config audio_token_id=in boa_token_id boi_token_id eoa_token_index eoi_token_id
     id2label image_token_id=in initializer_range=fn label2id text_config tie_word_embeddings
     video_token_id=in vision_config
     """,
@@ -564,7 +577,7 @@ FIELDS = {
     use_cache use_double_wide_mlp vocab_size vocab_size_per_layer_input
     """,
     "gemma4_unified": """
-    audio_config audio_token_id boa_token_id boi_token_id eoa_token_index eoi_token_id
+    audio_config audio_token_id=in boa_token_id boi_token_id eoa_token_index eoi_token_id
     id2label image_token_id=in initializer_range=fn label2id text_config tie_word_embeddings
     video_token_id=in vision_config
     """,
@@ -652,6 +665,10 @@ FIELDS = {
     attention_dropout hidden_act hidden_size id2label initializer_range intermediate_size
     label2id max_position_embeddings num_attention_heads num_hidden_layers num_key_value_heads
     pad_token_id rms_norm_eps rope_parameters rope_scaling use_cache vocab_size
+    """,
+    "glmga": """
+    id2label image_end_token_id image_start_token_id image_token_id label2id text_config
+    tie_word_embeddings video_end_token_id video_start_token_id video_token_id vision_config
     """,
     "got_ocr2": """
     id2label image_seq_length image_token_id image_token_index label2id text_config
@@ -821,6 +838,10 @@ FIELDS = {
     num_attention_heads num_hidden_layers num_key_value_heads=in pad_token_id
     residual_multiplier rms_norm_eps rope_parameters rope_scaling tie_word_embeddings
     use_cache use_post_norm vocab_size
+    """,
+    "hyperclovax_vision_v2": """
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config
     """,
     "idefics3": """
     id2label image_token_id label2id scale_factor text_config tie_word_embeddings use_cache
@@ -1045,6 +1066,20 @@ FIELDS = {
     qk_rope_head_dim rms_norm_eps rope_parameters rope_scaling scale_depth scale_emb
     tie_word_embeddings use_cache v_head_dim=in vocab_size
     """,
+    "minicpm_ocr": """
+    downsample_mode id2label image_token_id=in insert_layer_id label2id merge_kernel_size
+    merger_times text_config tie_word_embeddings video_token_id=in vision_config
+    """,
+    "minicpmv4_6": """
+    downsample_mode drop_vision_last_layer id2label image_size image_token_id=in
+    insert_layer_id label2id merge_kernel_size merger_times text_config tie_word_embeddings
+    video_token_id=in vision_config
+    """,
+    "minicpmv4_7": """
+    downsample_mode id2label image_end_id image_size image_start_id image_token_id=in
+    insert_layer_id label2id merge_kernel_size merger_times newline_id slice_end_id
+    slice_start_id text_config tie_word_embeddings video_token_id=in vision_config
+    """,
     "minimax": """
     attention_dropout block_size bos_token_id eos_token_id full_attn_alpha_factor
     full_attn_beta_factor head_dim=in hidden_act hidden_size id2label initializer_range
@@ -1155,7 +1190,7 @@ FIELDS = {
     sliding_window=i tie_word_embeddings use_cache vocab_size
     """,
     "moss_transcribe_diarize": """
-    audio_chunk_size audio_config audio_merge_size audio_token_id=i id2label label2id
+    audio_chunk_size audio_config audio_merge_size audio_token_id id2label label2id
     projector_bias projector_hidden_act text_config tie_word_embeddings
     """,
     "mpt": """
@@ -1290,12 +1325,23 @@ FIELDS = {
     rope_parameters rope_scaling router_aux_loss_coef router_jitter_noise sliding_window
     tie_word_embeddings use_cache vocab_size
     """,
+    "qianfan_ocr": """
+    downsample_ratio id2label image_seq_length image_token_id label2id projector_hidden_act
+    text_config tie_word_embeddings vision_config vision_feature_layer
+    vision_feature_select_strategy
+    """,
     "qwen2": """
     attention_dropout bos_token_id eos_token_id hidden_act hidden_size id2label
     initializer_range intermediate_size label2id layer_types max_position_embeddings
     max_window_layers num_attention_heads num_hidden_layers num_key_value_heads=in
     pad_token_id rms_norm_eps rope_parameters rope_scaling rope_theta sliding_window
     tie_word_embeddings use_cache use_sliding_window vocab_size
+    """,
+    "qwen2_5_omni_thinker": """
+    audio_config audio_end_token_id audio_start_token_id audio_token_id audio_token_index
+    id2label image_token_id image_token_index initializer_range label2id
+    position_id_per_seconds seconds_per_chunk text_config tie_word_embeddings user_token_id
+    video_token_id video_token_index vision_config
     """,
     "qwen2_5_vl": """
     id2label image_token_id label2id text_config tie_word_embeddings video_token_id
@@ -1379,6 +1425,11 @@ FIELDS = {
     pad_token_id partial_rotary_factor rms_norm_eps rope_parameters rope_scaling rope_theta
     router_aux_loss_coef shared_expert_intermediate_size tie_word_embeddings use_cache
     vocab_size
+    """,
+    "qwen3_omni_moe_thinker": """
+    audio_config audio_start_token_id audio_token_id id2label image_token_id initializer_range
+    label2id position_id_per_seconds text_config tie_word_embeddings user_token_id
+    video_token_id vision_config
     """,
     "qwen3_vl": """
     id2label image_token_id label2id text_config tie_word_embeddings video_token_id
@@ -1474,6 +1525,16 @@ FIELDS = {
     intermediate_size label2id layer_types max_position_embeddings num_attention_heads
     num_hidden_layers num_key_value_heads pad_token_id query_pre_attn_scalar rms_norm_eps
     rope_parameters rope_scaling sliding_window tie_word_embeddings use_cache vocab_size
+    """,
+    "video_llama_3": """
+    id2label image_token_id label2id text_config tie_word_embeddings video_token_id
+    vision_config
+    """,
+    "video_llava": """
+    id2label image_seq_length image_token_id image_token_index label2id
+    multimodal_projector_bias projector_hidden_act text_config tie_word_embeddings
+    video_seq_length video_token_id video_token_index vision_config vision_feature_layer
+    vision_feature_select_strategy
     """,
     "vipllava": """
     id2label image_seq_length image_token_id image_token_index label2id projector_hidden_act
@@ -1656,7 +1717,7 @@ SECOND_NAMES = {
     rms_norm_eps=norm_eps
     """,
     """
-    llava_next_video llava_onevision minimax_m3_vl
+    llava_next_video llava_onevision minimax_m3_vl video_llava
     """: """
     image_token_id=image_token_index video_token_id=video_token_index
     """,
@@ -1680,6 +1741,12 @@ SECOND_NAMES = {
     nemotron_h
     """: """
     layer_types=layers_block_type num_local_experts=n_routed_experts
+    """,
+    """
+    qwen2_5_omni_thinker
+    """: """
+    audio_token_id=audio_token_index image_token_id=image_token_index
+    video_token_id=video_token_index
     """,
     """
     recurrent_gemma

@@ -126,6 +126,12 @@ class Family(Frozen):
         c.ignore(key)
         return c.with_context(**context)
 
+    def part_or_defaults(self, c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
+        """Return the config nested under `key`, as `part` does; without one all defaults hold."""
+        if not c.has(key):
+            c = c.with_data({**c.data, key: {}})
+        return self.part(c, key, model_type)
+
     def read_layers(self, c: ConfigKeys) -> Draft:
         """Read a config, and each layer with the values that it has for itself."""
         if c.overrides is None and "per_layer_config" in c.data:

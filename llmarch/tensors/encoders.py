@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from ..architecture.schema import Attention, Linear, QKNorm, SpeechTower, Tower
-from .parts import BlockTensors, dense_parts, split_attention_parts
+from ..architecture.frozen import Frozen, frozen
+from ..architecture.schema import Attention, Linear, Norm, QKNorm, SpeechTower, Tower
+from .parts import BlockTensors, dense_parts, fused_attention_parts, split_attention_parts
 from .template import TensorRow, norm_rows
 
 _VISION = "vision"
+_AUDIO = "audio"
+
+
+def of_tower(rows: Iterable[TensorRow], name: str) -> Iterator[TensorRow]:
+    """Yield the rows of a vision tower as those of the encoder `name`."""
+    for row in rows:
+        facts = [f.replace("towers.vision.", f"towers.{name}.") for f in row.proves]
+        yield replace(row, component=name, proves=tuple(facts))
 
 
 def matrix_rows(
     name: str,
-    matrix: Linear,
+    matrix: Linear | None,
     shape: tuple[int, ...] = (),
     proves: tuple[str, ...] = (),
     component: str = _VISION,
 ) -> Iterator[TensorRow]:
-    """Yield an encoder's matrix that stands alone.
+    """Yield an encoder's matrix that stands alone, nothing for None.
 
     shape: how the matrix is stored, if not as [outputs, inputs].
     """
+    if matrix is None:
+        return
     usual_shape = (matrix.outputs, matrix.inputs)
     yield TensorRow(
         pattern=f"{name}.weight",
@@ -101,6 +113,8 @@ def patch_rows(name: str, tower: Tower, video: bool = False) -> Iterator[TensorR
     Its shape is [width, channels, p, p], or [width, channels, frames, p, p] for `video`.
     """
     matrix = tower.patch_embedding
+    if matrix is None:
+        return
     side = tower.patch_size
     frames = tower.patch_frames
     pixels = side * side * frames
@@ -149,7 +163,8 @@ def clip_rows(tower: Tower, prefix: str, flat: bool = False) -> Iterator[TensorR
         yield from patch_rows(f"{embeddings}patch_embedding", tower)
     if tower.class_token:
         yield TensorRow(f"{embeddings}class_embedding", (tower.hidden_size,), (), _VISION)
-    yield from position_rows(f"{embeddings}position_embedding.weight", tower)
+    if tower.positions:
+        yield from position_rows(f"{embeddings}position_embedding.weight", tower)
     outer = ("pre_layrnorm", "post_layernorm")  # the former is spelled so
     for name in outer[-tower.outer_norms :]:
         yield from norm_rows(prefix + name, tower.norm, tower.hidden_size, (), _VISION)
@@ -200,11 +215,122 @@ def projector_norm_rows(tower: Tower, name: str) -> Iterator[TensorRow]:
             yield TensorRow(f"{name}.bias", (width,), (), _VISION)
 
 
-def whisper_rows(tower: SpeechTower, prefix: str) -> Iterator[TensorRow]:
-    """Yield an audio encoder in Whisper's names."""
-    part = "audio"
+@frozen
+class SamNames(Frozen):
+    """The names of SAM's tensors."""
+
+    patches: str
+    layer: str
+    norms: tuple[str, str]
+    convolutions: tuple[str, str]
+    """Those of the neck."""
+    neck_norms: tuple[str, str]
+
+
+SAM_NAMES = SamNames(
+    patches="patch_embed.projection",
+    layer="layers.{}.",
+    norms=("layer_norm1", "layer_norm2"),
+    convolutions=("neck.conv1", "neck.conv2"),
+    neck_norms=("neck.layer_norm1", "neck.layer_norm2"),
+)
+"""Those of transformers."""
+OWN_SAM_NAMES = SamNames(
+    patches="patch_embed.proj",
+    layer="blocks.{}.",
+    norms=("norm1", "norm2"),
+    convolutions=("neck.0", "neck.2"),
+    neck_norms=("neck.1", "neck.3"),
+)
+"""Those of SAM's own code."""
+
+
+def sam_rows(tower: Tower, prefix: str, names: SamNames = SAM_NAMES) -> Iterator[TensorRow]:
+    """Yield SAM's tower and its neck."""
+    yield from patch_rows(prefix + names.patches, tower)
+    side = (tower.image_size or 0) // tower.patch_size
+    if tower.positions:
+        shape = (1, side, side, tower.hidden_size)
+        yield from position_rows(f"{prefix}pos_embed", tower, shape)
+    layer = prefix + names.layer
+    yield from encoder_layer_rows(
+        tower,
+        layer=layer,
+        norms=names.norms,
+        attention=fused_attention_parts("attn", "qkv", "proj"),
+        ffn=dense_parts("mlp", up="lin1", down="lin2"),
+    )
+    if tower.relative_positions:
+        yield from _relative_rows(tower, f"{layer}attn.")
+    yield from neck_rows(tower, prefix, names)
+
+
+def neck_rows(tower: Tower, prefix: str, names: SamNames = SAM_NAMES) -> Iterator[TensorRow]:
+    """Yield the two convolutions of a neck, with their norms."""
+    width = tower.neck or 0
+    shapes = ((width, tower.hidden_size, 1, 1), (width, width, 3, 3))
+    norm = Norm(kind="layernorm", bias=True)
+    facts = ("towers.vision.neck",)
+    for name, shape in zip(names.convolutions, shapes, strict=True):
+        yield TensorRow(f"{prefix}{name}.weight", shape, (), _VISION, facts)
+    for name in names.neck_norms:
+        yield from norm_rows(prefix + name, norm, width, (), _VISION)
+
+
+def _relative_rows(tower: Tower, prefix: str) -> Iterator[TensorRow]:
+    """Yield the vectors for distances of patches, of layers with and without a window."""
+    image, window = (tower.image_size or 0), (tower.window or 0)
+    inside = tuple(i for i in range(tower.layers) if i not in tower.full_layers)
+    facts = ("towers.vision.relative_positions",)
+    for layers, size in ((inside, window), (tower.full_layers, image)):
+        shape = (2 * (size // tower.patch_size) - 1, tower.head_dim)
+        for name in ("rel_pos_h", "rel_pos_w"):
+            if layers:
+                yield TensorRow(prefix + name, shape, (layers,), _VISION, facts)
+
+
+def reducing_rows(tower: Tower, *names: str) -> Iterator[TensorRow]:
+    """Yield the first matrices of a projector as convolutions 3 × 3, a name each."""
+    for name, matrix in zip(names, tower.projector, strict=False):
+        yield from matrix_rows(name, matrix, (matrix.outputs, matrix.inputs // 9, 3, 3))
+
+
+QWEN_MERGER = ("merger.ln_q", "merger.mlp.0", "merger.mlp.2")
+"""Norm and matrices of the merger of Qwen2-VL."""
+
+
+def qwen_vit_rows(tower: Tower, prefix: str, attention: BlockTensors) -> Iterator[TensorRow]:
+    """Yield a tower and its merger in the names of Qwen2-VL and Qwen2.5-VL."""
+    mlp = FC_MLP
+    if tower.ffn.gated:
+        mlp = dense_parts()
+    yield from patch_rows(f"{prefix}patch_embed.proj", tower, video=True)
+    yield from encoder_layer_rows(
+        tower,
+        layer=f"{prefix}blocks.{{}}.",
+        norms=("norm1", "norm2"),
+        attention=attention,
+        ffn=mlp,
+    )
+    norm, *matrices = QWEN_MERGER
+    width = tower.projector_norms[0]
+    yield from norm_rows(prefix + norm, tower.norm, width, (), _VISION)
+    for name, matrix in zip(matrices, tower.projector, strict=True):
+        yield from matrix_rows(prefix + name, matrix)
+
+
+def whisper_rows(
+    tower: SpeechTower, prefix: str, last_norm: str = "layer_norm"
+) -> Iterator[TensorRow]:
+    """Yield an audio encoder in Whisper's names, without the convolutions over frequencies.
+
+    last_norm: the norm after the layers.
+    """
+    part = _AUDIO
     width, taps = tower.hidden_size, 3
     inputs = {"conv1": tower.mel_bins, "conv2": width}
+    if tower.subsampling:
+        inputs = {}
     for name, channels in inputs.items():
         facts = ("towers.audio.hidden_size", "towers.audio.mel_bins")
         yield TensorRow(f"{prefix}{name}.weight", (width, channels, taps), (), part, facts)
@@ -220,9 +346,23 @@ def whisper_rows(tower: SpeechTower, prefix: str) -> Iterator[TensorRow]:
         yield from norm_rows(layer + name, tower.norm, width, axes, part)
     for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
         yield TensorRow(f"{layer}self_attn.{name}.weight", (width, width), axes, part)
-        if name != "k_proj":
+        if name != "k_proj" or tower.key_bias:
             yield TensorRow(f"{layer}self_attn.{name}.bias", (width,), axes, part)
     for tensor in dense_parts("", up="fc1", down="fc2")(tower.ffn, width):
         facts = tuple(f"towers.audio.ffn.{name}" for name in tensor.proves)
         yield TensorRow(layer + tensor.name, tensor.shape, axes, part, facts)
-    yield from norm_rows(f"{prefix}layer_norm", tower.norm, width, (), part)
+    yield from norm_rows(prefix + last_norm, tower.norm, width, (), part)
+
+
+def subsampling_rows(tower: SpeechTower, prefix: str, matrix: str) -> Iterator[TensorRow]:
+    """Yield the convolutions over time and frequency, `conv2d1` and so on, and their matrix."""
+    assert tower.subsampling and tower.subsampled
+    channels = 1
+    for number in range(1, (tower.halvings or 0) + 1):
+        name = f"{prefix}conv2d{number}"
+        shape = (tower.subsampling, channels, 3, 3)
+        facts = ("towers.audio.subsampling",)
+        yield TensorRow(f"{name}.weight", shape, (), _AUDIO, facts)
+        yield TensorRow(f"{name}.bias", (tower.subsampling,), (), _AUDIO)
+        channels = tower.subsampling
+    yield from matrix_rows(prefix + matrix, tower.subsampled, component=_AUDIO)

@@ -126,12 +126,15 @@ class Naming(Frozen):
 
 
 def in_base(naming: Naming, base: str) -> Naming:
-    """Return the names with the decoder in another module of the class than `model`."""
+    """Return the names with the decoder in another module of the class than `model`.
+
+    Names of a decoder that is published in that module stay as they are.
+    """
     fields = ("embedding", "positions", "embedding_norm", "layer", "final_norm")
     names = {name: getattr(naming, name) for name in fields}
     moved = {
         name: f"{base}.{value.removeprefix('model.')}"
         for name, value in names.items()
-        if value.startswith("model.")
+        if value.startswith("model.") and not value.startswith(f"{base}.")
     }
     return replace(naming, **moved)

@@ -314,6 +314,8 @@ def tower_lines(t: Encoder) -> list[str]:
             words.append(f"{number(t.mel_bins)} mel bins")
             if t.merge > 1:
                 words.append(f"{number(t.merge)} frames a token")
+            if t.chunk:
+                words.append(f"attention over {number(t.chunk)} frames")
         case Conformer():
             words.append(numbers.plural(t.heads, "head"))
             words.append(f"convolutions of {number(t.conv_kernel)}")

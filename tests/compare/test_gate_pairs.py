@@ -109,6 +109,13 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("mistral3", "text_config.sliding_window"): NOT_REACHED,
     ("nemotron_h", "time_step_min"): NOT_REACHED,
     ("zamba2", "time_step_min"): NOT_REACHED,
+    ("deepseek_ocr2", "text_config.head_dim"): CONTRADICTION,
+    ("minicpmv4_6", "insert_layer_id"): NOT_RUN,
+    ("minicpmv4_6", "merge_kernel_size"): NOT_RUN,
+    ("qwen2_5_omni_thinker", "position_id_per_seconds"): NOT_RUN,
+    ("qwen3_omni_moe_thinker", "position_id_per_seconds"): NOT_RUN,
+    ("qwen3_omni_moe_thinker", "text_config.rope_parameters"): NOT_RUN,
+    ("qwen3_omni_moe_thinker", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     ("qwen3_5", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     ("qwen3_5_moe", "text_config.rope_parameters.mrope_section"): NOT_RUN,
     **{
@@ -122,6 +129,8 @@ DIFFERENCES: dict[tuple[str, str], str] = {
         for wrapper in (
             *("aya_vision", "cohere2_vision", "deepseek_vl", "idefics3", "internvl"),
             *("lfm2_vl", "lighton_ocr", "llava_next", "paligemma", "smolvlm"),
+            *("deepseek_ocr2", "deepseek_vl_hybrid"),
+            *("hyperclovax_vision_v2", "minicpmv4_6", "qianfan_ocr", "video_llava"),
             *("fuyu", "gemma4", "got_ocr2", "moss_transcribe_diarize", "qwen3_5", "qwen3_5_moe"),
         )
     },
@@ -147,6 +156,9 @@ WITH_TOWERS = {
     *("phi4_multimodal", "qwen3_5", "qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe"),
     *("lighton_ocr", "llava", "llava_next", "minimax_m3_vl", "paligemma", "qwen2_5_vl"),
     *("paddleocr_vl", "qwen2_vl", "smolvlm", "step3p7"),
+    *("deepseek_ocr2", "deepseek_vl_hybrid"),
+    *("hyperclovax_vision_v2", "minicpmv4_6", "qianfan_ocr", "video_llama_3", "video_llava"),
+    *("qwen2_5_omni_thinker", "qwen3_omni_moe_thinker"),
 }
 """Wrappers whose tower reads its own keys; what they change shows only with images."""
 
@@ -155,6 +167,9 @@ INCOMPLETE = {
     "attention_bias",  # beside a gate that has none
     "attention_multiplier",  # missing
     "attn_type_list",
+    "downsample_channels",  # not the width of the encoder that reads them, as in its own config
+    "encoder_config",
+    "sam_config",
     "dff",  # missing
     "embedding_dim",  # not the width of the stream
     "feature_layer",  # of a layer that is not there
@@ -172,12 +187,14 @@ INCOMPLETE = {
     "num_key_value_heads",
     "num_shared_expert",
     "out_hidden_size",  # not the decoder's width
+    "output_dim",  # likewise
     "patch_size",
     "projection_dim",
     "projector_hidden_size",
     "rope_theta",
     "text_config",
     "use_bidirectional_attention",  # an encoder
+    "vision_config",  # whose defaults do not fit the decoder
     "vision_feature_layer",  # of a layer that is not there
 }
 """Keys whose change leaves a config that no family reads. A build stops with exit code 2."""
@@ -254,7 +271,7 @@ def severity(old: Entry, config: Config) -> str:
 def known(result: Result) -> bool:
     """Whether llmarch is to say more, or less; towers are compared, but the oracle runs none."""
     in_tower = (
-        result.key.startswith(("vision_config.", "audio_config."))
+        result.key.startswith(("vision_config.", "audio_config.", "high_res_vision_config."))
         and result.model_type in WITH_TOWERS
     )
     if in_tower and result.oracle == "none" and result.found in BREAKING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 CANNOT_RUN = (
     "is not a multiple of (text_config\\.)?num_key_value_heads",
     "hidden_size is [0-9,]+, but the decoder is",
+    "but the encoder of these features is",
     "num_key_value_heads is [0-9,]+ for [0-9,]+ heads, which each have keys of their own",
     "topk_group is [0-9,]+, more than the [0-9,]+ groups",
     "linear_num_value_heads is [0-9,]+, which is not a multiple of the [0-9,]+ key heads",
@@ -46,6 +47,10 @@ DIFFERENT: dict[str, dict[str, str]] = {
         "qk_(rope_|nope_)?head_dim": "the class takes qk_head_dim as it is, no sum",
     },
     "chatglm": {"pre_seq_len": "a prefix that P-tuning has learned"},
+    "deepseek_ocr2": {
+        "mlp_bias=True": "biases of shared experts are not read",
+        "num_hidden_layers=4": "config-contradiction: a list has another length",
+    },
     "deepseek_v2": {"mlp_bias=True": "biases of shared experts are not read"},
     "deepseek_v4": {"mlp_bias=True": "biases of shared experts are not read"},
     "gpt-sw3": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},
@@ -68,6 +73,10 @@ DIFFERENT: dict[str, dict[str, str]] = {
     "olmo_hybrid": {"": "the reverse conversion divides its joined convolution into equal parts"},
     "qwen": {
         "vocab_size": "the first code has an embedding of padded_vocab_size, and its own head"
+    },
+    "qianfan_ocr": {
+        "use_mask_token=True": "a token of training alone",
+        "use_qk_norm=True": "transformers does not convert the names of these norms",
     },
     "step3p7": {"mlp_bias=True": "biases of shared experts are not read"},
     "xglm": {"add_cross_attention=True": "the decoder of an encoder-decoder model"},

@@ -33,7 +33,8 @@ transformers.logging.set_verbosity_error()
 torch.set_num_threads(1)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests/fixtures/model_types"
-PARTS = ("text_config", "vision_config", "audio_config", "llm_config", "attn_config", "ffn_config")
+PARTS = ("text_config", "vision_config", "audio_config", "llm_config", "attn_config", "ffn_config", "high_res_vision_config", "perceiver_config", "qformer_config",
+         "vision_config.sam_config", "vision_config.encoder_config")
 # What a class needs beyond its own defaults, which it cannot build or run; stands in every row.
 GIVEN = {
     "deepseek_v2": {"num_experts_per_tok": 6}, "nemotron": {"num_key_value_heads": 8}, "hunyuan_v1_dense": {"head_dim": 128},
@@ -43,7 +44,10 @@ GIVEN = {
     "qwen3_5": {"vision_config.out_hidden_size": 4096}, "qwen3_5_moe": {"vision_config.out_hidden_size": 2048}, "qwen3_vl": {"vision_config.out_hidden_size": 4096},
     "qwen3_vl_moe": {"vision_config.out_hidden_size": 2048}, "dots1": {"n_shared_experts": 2, "n_routed_experts": 128, "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "num_experts_per_tok": 6},
     "qwen2_vl": {"vision_config.hidden_size": 8192}, "qwen2_5_vl": {"vision_config.out_hidden_size": 8192},
+    "qwen3_omni_moe_thinker": {"text_config.head_dim": 128, "vision_config.out_hidden_size": 2048, "audio_config.output_dim": 2048},
     "qwen4_exp_text": {"head_dim": 128}, "vipllava": {"vision_config.num_hidden_layers": 12},
+    "deepseek_ocr2": {"text_config.num_experts_per_tok": 6, "text_config.num_hidden_layers": 8, "text_config.mlp_layer_types": ["dense"] + ["sparse"] * 7, "vision_config.encoder_config.hidden_size": 896,
+                      "vision_config.encoder_config.num_attention_heads": 14, "vision_config.encoder_config.num_key_value_heads": 2},
     "aya_vision": {"vision_config.num_attention_heads": 16},
     "gemma4_unified": {"vision_config.patch_size": 16, "audio_config.audio_embed_dim": 640},
     "mllama": {"text_config.num_hidden_layers": 8, "text_config.cross_attention_layers": [3, 6]},
@@ -102,9 +106,15 @@ def parts_of(t):
     config = config_of(t, {})
     out = {"": config.to_dict()}
     for part in PARTS:
-        sub = getattr(config, part, None)
+        sub = part_of(config, part)
         if sub is not None and hasattr(sub, "to_dict"): out[part + "."] = sub.to_dict()
     return out
+
+
+def part_of(config, path):
+    """The part of a configuration at a dotted path, None if there is none."""
+    for name in path.split("."): config = getattr(config, name, None)
+    return config
 
 
 def cut(parts):
@@ -112,7 +122,7 @@ def cut(parts):
     given = {}
     for prefix, values in parts.items():
         for key in DEPTH_KEYS:
-            if isinstance(values.get(key), int) and values[key] > DEPTH: given[prefix + key] = DEPTH if prefix != "vision_config." else 3
+            if isinstance(values.get(key), int) and values[key] > DEPTH: given[prefix + key] = DEPTH if "vision_config." not in prefix else 3
     return given
 
 
@@ -157,7 +167,7 @@ def rows_of(t):
     refused = {}
     for prefix, values in parts.items():
         for key, value in values.items():
-            if prefix == "" and key in PARTS or prefix + key in base and key in DEPTH_KEYS: continue
+            if prefix + key in PARTS or prefix + key in base and key in DEPTH_KEYS: continue
             for new in candidates(key, value)[:3]:
                 try: add({**base, prefix + key: new})
                 except Exception as error: refused[f"{prefix}{key}={new}"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100] if str(error).strip() else ''}"; continue
@@ -170,7 +180,7 @@ def rows_of(t):
 def defaults(t):
     """What class_defaults.py says of the configuration class and of those of its parts."""
     config = config_of(t, {})
-    parts = [getattr(config, part, None) for part in PARTS]
+    parts = [part_of(config, part) for part in PARTS]
     return [entry(x.model_type) for x in (config, *parts) if getattr(x, "model_type", None) in CONFIG_MAPPING]
 
 

@@ -29,6 +29,7 @@ _PLACED = (Tower, FeatureEmbedding, SpeechTower)
 _VIT = (Tower,)
 _AUDIO = (Conformer,)
 _CONFORMERS = (Conformer, SpeechConformer)
+_SUBSAMPLED = (Conformer, SpeechTower, SpeechConformer)
 _GATED = (SpeechConformer,)
 _CONVOLUTIONAL = (ConvTower,)
 _SCALING = (
@@ -187,6 +188,8 @@ FACTS = (
         unit="rows",
     ),
     Fact("towers.*.newline", _SECTION, "end of rows", _SHAPE, _VIT),
+    Fact("towers.*.view_separator", _SECTION, "separator of views", _SHAPE, _VIT),
+    Fact("towers.*.queries", _SECTION, "learned queries", _SHAPE, _VIT),
     Fact(
         "towers.*.ffn{,.kind,.width,.gated,.bias,.per_layer,.inner_norm,.activation_numbers,"
         ".learned_scale}",
@@ -273,6 +276,7 @@ FACTS = (
     ),
     Fact("towers.*.relative_positions", _SECTION, "relative positions", _SHAPE, _VIT),
     Fact("towers.*.neck", _SECTION, "neck channels", _SHAPE, _VIT),
+    Fact("towers.*.second_neck", _SECTION, "second neck", _SHAPE, _VIT),
     Fact(
         "towers.*.global_layers",
         _SECTION,
@@ -354,6 +358,15 @@ FACTS = (
     ),
     Fact("towers.*.merge", _SECTION, "patches merged", _COMPUTATION, _PLAIN, words=_repeated),
     Fact(
+        "towers.*.inner_merge",
+        _SECTION,
+        "patches merged within",
+        _SHAPE,
+        _VIT,
+        words=_repeated,
+    ),
+    Fact("towers.*.inner_merge_after", _SECTION, "layer that merges", _COMPUTATION, _VIT),
+    Fact(
         "towers.*.projector{,.*,.*.inputs,.*.outputs,.*.bias}",
         _SECTION,
         "projector",
@@ -399,7 +412,22 @@ FACTS = (
         "towers.*.activation", _SECTION, "activation", _COMPUTATION, _CONFORMERS, panel=not_in_panel
     ),
     Fact("towers.*.conv_kernel", _SECTION, "convolution kernel", _SHAPE, _CONFORMERS),
-    Fact("towers.*.chunk", _SECTION, "attention chunk", _COMPUTATION, _AUDIO, unit="frames"),
+    Fact(
+        "towers.*.chunk",
+        _SECTION,
+        "attention chunk",
+        _COMPUTATION,
+        (Conformer, SpeechTower),
+        unit="frames",
+    ),
+    Fact(
+        "towers.*.input_chunk",
+        _SECTION,
+        "chunk of the convolutions",
+        _COMPUTATION,
+        (SpeechTower,),
+        unit="frames",
+    ),
     Fact(
         "towers.*.left_context",
         _SECTION,
@@ -420,13 +448,13 @@ FACTS = (
         panel=not_in_panel,
     ),
     Fact("towers.*.softcap", _SECTION, "softcap", _COMPUTATION, _AUDIO, panel=not_in_panel),
-    Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _CONFORMERS),
+    Fact("towers.*.subsampling", _SECTION, "subsampling channels", _SHAPE, _SUBSAMPLED),
     Fact(
         "towers.*.subsampled{,.inputs,.outputs,.bias}",
         _SECTION,
         "subsampling matrix",
         _SHAPE,
-        _CONFORMERS,
+        _SUBSAMPLED,
         words=_matrix,
         panel=not_in_panel,
     ),
@@ -435,10 +463,20 @@ FACTS = (
         _SECTION,
         "output matrix",
         _SHAPE,
-        _AUDIO,
+        (Tower, Conformer),
         words=_matrix,
     ),
-    Fact("towers.*.halvings", _SECTION, "halvings", _SHAPE, _GATED),
+    Fact("towers.*.halvings", _SECTION, "halvings", _SHAPE, (SpeechTower, SpeechConformer)),
+    Fact("towers.*.key_bias", _SECTION, "key bias", _SHAPE, (SpeechTower,)),
+    Fact(
+        "towers.*.boundary_tokens",
+        _SECTION,
+        "vectors for begin and end",
+        _SHAPE,
+        (SpeechTower,),
+        words=count_or_none,
+        unit="rows",
+    ),
     Fact("towers.*.buckets", _SECTION, "buckets of distances", _SHAPE, _GATED, unit="rows"),
     Fact(
         "towers.*.{gate_channels,separable_channels,multiplier}",

@@ -50,9 +50,10 @@ def transformer(
         "head_dim": derived(
             hidden_size.value // head_count.value, f"vision {hidden[0]} / {heads[0]}"
         ),
-        "patch_size": v.size("patch_size"),
         "attention_bias": True,
     }
+    if "patch_size" not in facts:
+        usual["patch_size"] = v.size("patch_size")
     if "layers" not in facts:
         usual["layers"] = v.layer_count()
     if frames is not None:

@@ -22,7 +22,7 @@ def read(c: ConfigKeys) -> Draft:
     if version_2:
         c.describe_only("mlp_bias", False, "weights")
     layers = blocks.moe_after_dense_prefix(c)
-    router = _v2_router if version_2 else blocks.sigmoid_router
+    router = v2_router if version_2 else blocks.sigmoid_router
     wiring = blocks.layer_wiring("full", layers)
     last = blocks.last_kind(wiring)
     c.expect("use_mla", True)
@@ -55,7 +55,7 @@ _V2_METHODS = ("greedy", "group_limited_greedy")
 """How V2's class chooses experts."""
 
 
-def _v2_router(c: ConfigKeys) -> Draft:
+def v2_router(c: ConfigKeys) -> Draft:
     """Read V2's router.
 
     With group_limited_greedy only the groups with the best single scores stay. The class never

@@ -18,6 +18,7 @@ from ..vocabulary import ConfigKeys, Family, modeling
 _DECODERS = {
     "glm4v": "glm4v_text",
     "glm46v": "glm4v_text",
+    "glmga": "glm4v_text",
     "glm4v_moe": "glm4v_moe_text",
     "glm_ocr": "glm_ocr_text",
 }
@@ -76,7 +77,9 @@ def _attention(c: ConfigKeys) -> Draft:
 def _tower(c: ConfigKeys, text: Draft) -> Draft:
     """Read the tower and its merger."""
     ocr = c.model_type == "glm_ocr"
-    usual = "glm4v_vision" if c.model_type == "glm46v" else f"{c.model_type}_vision"
+    usual = f"{c.model_type}_vision"
+    if _DECODERS[c.model_type] == "glm4v_text":
+        usual = "glm4v_vision"
     v = FAMILY.part(c, "vision_config", usual)
     kind = vision.encoder_kind(v, usual, "glm4v_moe_vision", "glm4v_vision", c.model_type)
     v.ignore("dropout", "hidden_dropout_prob", "num_position_embeddings")
@@ -198,7 +201,7 @@ FAMILY = Family(
     title="GLM-4V",
     ref=modeling("glm4v"),
     refs={
-        "glm46v": modeling("glm46v"),
+        **dict.fromkeys(("glm46v", "glmga"), modeling("glm46v")),
         **dict.fromkeys(("glm4v_moe", "glm4v_moe_text", "glm4v_moe_vision"), modeling("glm4v_moe")),
         **dict.fromkeys(("glm_ocr", "glm_ocr_text", "glm_ocr_vision"), modeling("glm_ocr")),
     },
@@ -241,6 +244,7 @@ FAMILY = Family(
     config_class={
         "glm4v": "Glm4vConfig",
         "glm46v": "Glm46VConfig",
+        "glmga": "GlmgaConfig",
         "glm4v_moe": "Glm4vMoeConfig",
         "glm_ocr": "GlmOcrConfig",
         "glm4v_text": "Glm4vTextConfig",
@@ -250,4 +254,5 @@ FAMILY = Family(
         "glm4v_moe_vision": "Glm4vMoeVisionConfig",
         "glm_ocr_vision": "GlmOcrVisionConfig",
     },
+    other_classes={"glmga": ("Glm46V",)},
 )

@@ -1,4 +1,4 @@
-"""InternVL 3 and 3.5: a decoder of any family behind InternViT.
+"""InternVL 3 and 3.5, Qianfan-OCR: a decoder of any family behind InternViT.
 
 Squares of patches are joined, normed, and pass an MLP of two layers.
 """
@@ -6,7 +6,8 @@ Squares of patches are joined, normed, and pass an MLP of two layers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from ... import tensors
 from ...architecture import schema as s
@@ -19,20 +20,23 @@ from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_in_language_model, read_wrapper
 
 _NORM_KINDS = {"layer_norm": "layernorm", "rms_norm": "rmsnorm"}
+_DECODERS = {"internvl": "qwen2", "qianfan_ocr": "qwen3"}
+"""The decoder of a wrapper whose config does not say."""
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore("image_seq_length", "vision_feature_select_strategy")
     c.expect("vision_feature_layer", -1)
-    return read_wrapper(c, "qwen2", _intern_vit)
+    return read_wrapper(c, _DECODERS[c.model_type], _intern_vit)
 
 
 def _intern_vit(c: ConfigKeys, text: Draft) -> Draft:
     """Read InternViT and the projector."""
-    v = FAMILY.part(c, "vision_config", "internvl_vision")
-    kind = vision.encoder_kind(v, "internvl_vision")
-    v.ignore("layer_scale_init_value", "projection_dropout")
+    model_type = f"{c.model_type}_vision"
+    v = FAMILY.part(c, "vision_config", model_type)
+    kind = vision.encoder_kind(v, model_type)
+    v.ignore("layer_scale_init_value", "projection_dropout", "drop_path_rate")
     v.describe_only("use_mask_token", False, "weights")
     hidden = v.size("hidden_size")
     width = text["hidden_size"]
@@ -104,68 +108,147 @@ def _side(v: ConfigKeys, key: str) -> Sourced:
     return same_evidence(sides.value[0], sides)
 
 
+class _Names(NamedTuple):
+    """The names of InternViT's tensors."""
+
+    tower: str
+    layer: str
+    patches: str
+    class_token: str
+    positions: str
+    norms: tuple[str, str]
+    attention: tensors.BlockTensors
+    scales: tuple[str, str]
+    projector: tuple[str, str, str]
+    """Its norm and its matrices."""
+
+
+_INTERNVL = _Names(
+    tower="vision_tower.",
+    layer="encoder.layer.{}.",
+    patches="patch_embeddings.projection",
+    class_token="cls_token",
+    positions="position_embeddings",
+    norms=("layernorm_before", "layernorm_after"),
+    attention=tensors.split_attention_parts("attention", o="projection_layer"),
+    scales=("lambda_1", "lambda_2"),
+    projector=(
+        "multi_modal_projector.layer_norm",
+        "multi_modal_projector.linear_1",
+        "multi_modal_projector.linear_2",
+    ),
+)
+_QIANFAN = _Names(
+    tower="vision_model.",
+    layer="encoder.layers.{}.",
+    patches="patch_embedding",
+    class_token="class_embedding",
+    positions="position_embedding",
+    norms=("norm1", "norm2"),
+    attention=tensors.fused_attention_parts("attn", "qkv", "proj"),
+    scales=("ls1", "ls2"),
+    projector=("mlp1.0", "mlp1.1", "mlp1.3"),
+)
+_NAMES = {"internvl": _INTERNVL, "qianfan_ocr": _QIANFAN}
+
+
 def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower and its projector."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
+    names = _NAMES[a.model_type]
     width = tower.hidden_size
-    prefix = "vision_tower."
-    layer = f"{prefix}encoder.layer.{{}}."
+    prefix = names.tower
+    layer = prefix + names.layer
     embeddings = f"{prefix}embeddings."
-    token = f"{embeddings}cls_token"
+    token = embeddings + names.class_token
     yield tensors.TensorRow(token, (1, 1, width), (), "vision", ("towers.vision.class_token",))
-    yield from tensors.patch_rows(f"{embeddings}patch_embeddings.projection", tower)
+    yield from tensors.patch_rows(embeddings + names.patches, tower)
     if tower.positions:
         table = (1, tower.positions, width)
-        yield from tensors.position_rows(f"{embeddings}position_embeddings", tower, table)
+        yield from tensors.position_rows(embeddings + names.positions, tower, table)
     yield from tensors.encoder_layer_rows(
-        tower,
-        layer=layer,
-        norms=("layernorm_before", "layernorm_after"),
-        attention=tensors.split_attention_parts("attention", o="projection_layer"),
-        ffn=tensors.FC_MLP,
+        tower, layer=layer, norms=names.norms, attention=names.attention, ffn=tensors.FC_MLP
     )
     layers = (tuple(range(tower.layers)),)
-    for name in ("lambda_1", "lambda_2"):
-        yield tensors.TensorRow(
-            layer + name, (width,), layers, "vision", ("towers.vision.layer_scales",)
-        )
+    for name in names.scales:
+        facts = ("towers.vision.layer_scales",)
+        yield tensors.TensorRow(layer + name, (width,), layers, "vision", facts)
     if tower.outer_norms:
         yield from tensors.norm_rows(f"{prefix}layernorm", tower.norm, width, (), "vision")
-    module = "multi_modal_projector."
-    yield from tensors.projector_norm_rows(tower, f"{module}layer_norm")
-    yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
+    norm, *matrices = names.projector
+    yield from tensors.projector_norm_rows(tower, norm)
+    yield from tensors.projector_rows(tower, *matrices)
 
 
+def _naming(a: s.Architecture) -> tensors.Naming:
+    """Return the published names: the decoder's own, in a module."""
+    names = naming_in_language_model(_tower_rows)(a)
+    if a.model_type == "qianfan_ocr":
+        return replace(names, layer=names.layer.replace("layers.", "encoder.layers."))
+    return names
+
+
+_QIANFAN_RENAMES = (
+    tensors.Rename(r"^vision_model\.", "model.vision_tower."),
+    tensors.Rename(r"encoder\.layers\.", "layers."),
+    tensors.Rename(r"\.ls1", ".lambda_1"),
+    tensors.Rename(r"\.ls2", ".lambda_2"),
+    tensors.Rename(r"layers\.\{\}\.attn\.proj\.", "layers.{}.attention.projection_layer."),
+    tensors.Rename(r"\.norm1\.", ".layernorm_before."),
+    tensors.Rename(r"\.norm2\.", ".layernorm_after."),
+    tensors.Rename(r"\.embeddings\.class_embedding", ".embeddings.cls_token"),
+    tensors.Rename(r"\.embeddings\.position_embedding", ".embeddings.position_embeddings"),
+    tensors.Rename(r"\.embeddings\.patch_embedding\.", ".embeddings.patch_embeddings.projection."),
+    tensors.Rename(r"^language_model\.model\.", "model.language_model."),
+    tensors.Rename(r"^language_model\.lm_head\.", "lm_head."),
+    tensors.Rename(r"^mlp1\.0\.", "model.multi_modal_projector.layer_norm."),
+    tensors.Rename(r"^mlp1\.1\.", "model.multi_modal_projector.linear_1."),
+    tensors.Rename(r"^mlp1\.3\.", "model.multi_modal_projector.linear_2."),
+)
+_QKV = tuple(f"attention.{name}_proj" for name in "qkv")
+_QIANFAN_MERGES = tuple(
+    tensors.Merge((rf"attn\.qkv\.{kind}",), tuple(f"{name}.{kind}" for name in _QKV))
+    for kind in ("weight", "bias")
+)
+_WRAPPER = {"downsample_ratio": 0.5, "projector_hidden_act": "gelu", "tie_word_embeddings": True}
+_VISION: dict[str, Any] = {
+    "attention_bias": False,
+    "hidden_act": "gelu",
+    "hidden_size": 1024,
+    "image_size": [448, 448],
+    "intermediate_size": 4096,
+    "layer_norm_eps": 1e-6,
+    "norm_type": "layer_norm",
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "num_hidden_layers": 24,
+    "patch_size": [14, 14],
+    "use_absolute_position_embeddings": True,
+    "use_mean_pooling": True,
+    "use_qk_norm": False,
+}
 FAMILY = Family(
     name="internvl",
     title="InternVL",
     ref=modeling("internvl"),
+    refs=dict.fromkeys(("qianfan_ocr", "qianfan_ocr_vision"), modeling("qianfan_ocr")),
     read=read,
-    naming=naming_in_language_model(_tower_rows),
-    conversions={"internvl": tensors.Conversion(renames=tensors.LLAVA_RENAMES)},
-    defaults={
-        "internvl": {
-            "downsample_ratio": 0.5,
-            "projector_hidden_act": "gelu",
-            "tie_word_embeddings": True,
-        },
-        "internvl_vision": {
-            "attention_bias": False,
-            "hidden_act": "gelu",
-            "hidden_size": 1024,
-            "image_size": [448, 448],
-            "intermediate_size": 4096,
-            "layer_norm_eps": 1e-6,
-            "norm_type": "layer_norm",
-            "num_attention_heads": 16,
-            "num_channels": 3,
-            "num_hidden_layers": 24,
-            "patch_size": [14, 14],
-            "use_absolute_position_embeddings": True,
-            "use_mean_pooling": True,
-            "use_qk_norm": False,
-        },
+    naming=_naming,
+    conversions={
+        "internvl": tensors.Conversion(renames=tensors.LLAVA_RENAMES),
+        "qianfan_ocr": tensors.Conversion(renames=_QIANFAN_RENAMES, merges=_QIANFAN_MERGES),
     },
-    config_class={"internvl": "InternVLConfig", "internvl_vision": "InternVLVisionConfig"},
+    defaults={
+        "internvl": _WRAPPER,
+        "qianfan_ocr": _WRAPPER | {"tie_word_embeddings": False},
+        "internvl_vision": _VISION,
+        "qianfan_ocr_vision": _VISION | {"attention_bias": True},
+    },
+    config_class={
+        "internvl": "InternVLConfig",
+        "internvl_vision": "InternVLVisionConfig",
+        "qianfan_ocr": "QianfanOCRConfig",
+        "qianfan_ocr_vision": "QianfanOCRVisionConfig",
+    },
 )

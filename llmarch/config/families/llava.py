@@ -1,6 +1,6 @@
-"""LLaVA 1.5, NeXT (1.6), OneVision and ViP: a decoder of any family behind a CLIP or SigLIP tower.
+"""LLaVA 1.5, NeXT (1.6), OneVision, ViP, Video-LLaVA: a decoder of any family behind a ViT.
 
-Features of one encoder layer or several pass an MLP of two layers.
+Features of one layer or several of a CLIP or SigLIP tower pass an MLP of two layers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,12 @@ def read(c: ConfigKeys) -> Draft:
     tied_by = "wrapper"
     if c.model_type in _TIED_BY_EITHER:
         tied_by = "either"
-    return read_wrapper(c, default, _vision_tower, tied_by=tied_by)
+    whole = read_wrapper(c, default, _vision_tower, tied_by=tied_by)
+    if c.model_type != "video_llava" or "vision" not in whole["towers"]:
+        return whole
+    seen = whole["towers"]["vision"]
+    video = seen.replace(projector=[], projector_activation=None)  # it is that of images
+    return whole.replace(towers={"vision": seen, "video": video})
 
 
 def _describe_views(c: ConfigKeys) -> None:
@@ -108,7 +113,11 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, its projector, and the vector that ends a row of features."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
-    yield from _ROWS[tower.kind](tower, _PREFIXES[tower.kind])
+    prefix = _PREFIXES[tower.kind]
+    if a.model_type == "video_llava":
+        prefix = "image_tower."
+        yield from _video_rows(a)
+    yield from _ROWS[tower.kind](tower, prefix)
     module = "multi_modal_projector."
     yield from tensors.projector_norm_rows(tower, f"{module}projector_layernorm")
     yield from tensors.projector_rows(tower, f"{module}linear_1", f"{module}linear_2")
@@ -116,6 +125,14 @@ def _tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         width = tower.projector[-1].outputs
         facts = ("towers.vision.newline",)
         yield tensors.TensorRow("image_newline", (width,), (), "vision", facts)
+
+
+def _video_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
+    """Yield the tower of videos."""
+    tower = a.towers["video"]
+    assert isinstance(tower, s.Tower)
+    rows = _ROWS[tower.kind](tower, "video_tower.")
+    return tensors.of_tower(rows, "video")
 
 
 _NEXT = ("llava_next", "llava_next_video", "llava_onevision")
@@ -137,6 +154,7 @@ FAMILY = Family(
         "llava_next_video": modeling("llava_next_video"),
         "llava_onevision": modeling("llava_onevision"),
         "vipllava": modeling("vipllava"),
+        "video_llava": modeling("video_llava"),
         **towers.REFS,
     },
     read=read,
@@ -145,12 +163,23 @@ FAMILY = Family(
         "llava": _CONVERSION,
         "vipllava": _CONVERSION,
         **dict.fromkeys(_NEXT, _NEXT_CONVERSION),
+        "video_llava": tensors.Conversion(
+            renames=(
+                tensors.Rename(r"^language_model.lm_head", "lm_head"),
+                tensors.Rename(r"^language_model", "model.language_model"),
+                tensors.Rename(r"^image_tower", "model.image_tower"),
+                tensors.Rename(r"^video_tower", "model.video_tower"),
+                tensors.Rename(r"^multi_modal_projector", "model.multi_modal_projector"),
+                tensors.Rename(r"^language_model.model(?!\w)", "language_model", scope=""),
+            )
+        ),
     },
     defaults={
         "llava": _LLAVA,
         "llava_next": _LLAVA,
         "llava_next_video": _LLAVA,
         "llava_onevision": {**_LLAVA, "vision_feature_layer": -1},
+        "video_llava": _LLAVA,
         "vipllava": {
             "projector_hidden_act": "gelu",
             "tie_word_embeddings": False,
@@ -166,6 +195,7 @@ FAMILY = Family(
         "llava_next_video": "LlavaNextVideoConfig",
         "llava_onevision": "LlavaOnevisionConfig",
         "vipllava": "VipLlavaConfig",
+        "video_llava": "VideoLlavaConfig",
         **towers.CONFIG_CLASS,
     },
 )

@@ -19,20 +19,13 @@ from ..vocabulary import ConfigKeys, Family, modeling
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
-    part = _part(c, "text_config", "mllama_text_model")
-    v = _part(c, "vision_config", "mllama_vision_model")
+    part = FAMILY.part_or_defaults(c, "text_config", "mllama_text_model")
+    v = FAMILY.part_or_defaults(c, "vision_config", "mllama_vision_model")
     tower = _tower(c, v, part.size("hidden_size"))
     text = _decoder(part, tower)
     text = text.replace(embedding=text["embedding"].replace(tied=_untied(c, part)))
     whole = blocks.wrapped(c, part, text, tied_by="part")
     return whole.replace(towers={"vision": tower})
-
-
-def _part(c: ConfigKeys, key: str, model_type: str) -> ConfigKeys:
-    """Return a nested config; without one all defaults hold."""
-    if not c.has(key):
-        c = c.with_data({**c.data, key: {}})
-    return FAMILY.part(c, key, model_type)
 
 
 def _untied(c: ConfigKeys, part: ConfigKeys) -> Sourced:

@@ -29,11 +29,8 @@ def read(c: ConfigKeys) -> Draft:
 
 
 def _part(c: ConfigKeys, name: str) -> ConfigKeys:
-    """Return the nested config of an encoder; without one all defaults hold."""
-    key = f"{name}_config"
-    if not c.has(key):
-        c = c.with_data({**c.data, key: {}})
-    return FAMILY.part(c, key, f"phi4_multimodal_{name}")
+    """Return the nested config of an encoder."""
+    return FAMILY.part_or_defaults(c, f"{name}_config", f"phi4_multimodal_{name}")
 
 
 def _vision_tower(v: ConfigKeys, width: Sourced) -> Draft:

@@ -6,14 +6,13 @@ each through a merger of its own (deepstack). The tower is Qwen3.5's too, which 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ... import tensors
 from ...architecture import schema as s
-from ...errors import ConfigError
 from .. import blocks
-from ..blocks import vision
+from ..blocks import towers, vision
 from ..evidence import Draft, Sourced, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from .qwen3 import plain_moe
@@ -23,17 +22,28 @@ def read(c: ConfigKeys) -> Draft:
     """Read a decoder, or the wrapper of one."""
     if c.model_type in ("qwen3_vl", "qwen3_vl_moe"):
         return wrapper(c, FAMILY, f"{c.model_type}_text")
-    layers = blocks.every_layer(c, "full")
-    c.expect("sliding_window", None)
     if c.model_type == "qwen3_vl_text":
-        ffns = {"dense": blocks.dense(c)}
+        layers = blocks.every_layer(c, "full")
         wiring = blocks.layer_wiring(layers, "dense")
-    else:
-        kinds = blocks.moe_on_every_step(c)
-        readers = {"moe": _moe, "dense": blocks.dense}
-        ffns = blocks.read_used_blocks(c, readers, kinds.value)
-        wiring = blocks.layer_wiring(layers, kinds)
+        return _decoder(c, {"dense": blocks.dense(c)}, wiring)
+    return moe_decoder(c, _moe)
 
+
+def moe_decoder(c: ConfigKeys, read_moe: Callable[[ConfigKeys], Draft]) -> Draft:
+    """Read a decoder with experts.
+
+    read_moe: what reads the feed-forward block with experts.
+    """
+    layers = blocks.every_layer(c, "full")
+    kinds = blocks.moe_on_every_step(c)
+    readers = {"moe": read_moe, "dense": blocks.dense}
+    ffns = blocks.read_used_blocks(c, readers, kinds.value)
+    return _decoder(c, ffns, blocks.layer_wiring(layers, kinds))
+
+
+def _decoder(c: ConfigKeys, ffns: dict[str, Draft], wiring: blocks.Wiring) -> Draft:
+    """Read a decoder of these feed-forward blocks and layers."""
+    c.expect("sliding_window", None)
     # without the key the wrapper's class decides
     tied = c.flag("tie_word_embeddings", default=False)
     return blocks.decoder(
@@ -74,7 +84,7 @@ def wrapper(c: ConfigKeys, family: Family, text_type: str) -> Draft:
 
     def vision(c: ConfigKeys, text: Draft) -> Draft:
         """Read the tower with the classes of `family`."""
-        return _vision_tower(c, family, text)
+        return vision_tower(c, family, text, f"{c.model_type}_vision")
 
     return blocks.wrapped(c, part, family.read_layers(part), vision=vision)
 
@@ -94,21 +104,17 @@ def several_axes(c: ConfigKeys, rope: Draft, sections: list[int]) -> Draft:
     )
 
 
-def _vision_tower(c: ConfigKeys, family: Family, text: Draft) -> Draft:
+def vision_tower(c: ConfigKeys, family: Family, text: Draft, model_type: str) -> Draft:
     """Read a ViT with a learned grid of positions and rotary ones, both of two axes.
 
+    model_type: that of the tower.
     Merged patches pass an MLP of two layers. Raises ConfigError if its output is not as wide as the
     decoder.
     """
-    model_type = f"{c.model_type}_vision"
     keys = family.part(c, "vision_config", model_type)
     kind = vision.encoder_kind(keys, model_type, c.model_type)
     width = keys.size("out_hidden_size")
-    if width.value != text["hidden_size"].value:
-        raise ConfigError(
-            f"{c.file}: {keys.key('out_hidden_size')} is {width.value:,}, but the decoder is"
-            f" {text['hidden_size'].value:,} wide"
-        )
+    towers.check_output(keys, width, text["hidden_size"])
     hidden = keys.size("hidden_size")
     merge = keys.size("spatial_merge_size")
     frames = keys.size("temporal_patch_size")
@@ -148,7 +154,18 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
     """Yield the tower, its merger and the mergers of deepstack."""
     tower = a.towers["vision"]
     assert isinstance(tower, s.Tower)
-    prefix = "model.visual."
+    names = ("norm", "linear_fc1", "linear_fc2")
+    return vit_rows(tower, "model.visual.", "deepstack_merger_list", names)
+
+
+def vit_rows(
+    tower: s.Tower, prefix: str, deepstack: str, merger: tuple[str, str, str]
+) -> Iterator[tensors.TensorRow]:
+    """Yield a tower and its mergers.
+
+    deepstack: the module of the mergers of deepstack.
+    merger: the names of a merger's norm and matrices.
+    """
     yield from tensors.patch_rows(f"{prefix}patch_embed.proj", tower, video=True)
     yield from tensors.position_rows(f"{prefix}pos_embed.weight", tower)
     yield from tensors.encoder_layer_rows(
@@ -159,27 +176,25 @@ def tower_rows(a: s.Architecture) -> Iterator[tensors.TensorRow]:
         ffn=tensors.dense_parts("mlp", up="linear_fc1", down="linear_fc2"),
     )
 
-    merger = f"{prefix}merger."
+    norm, *matrices = merger
     norm_width = tower.projector_norms[0]
-    yield from tensors.norm_rows(f"{merger}norm", _MERGER_NORM, norm_width, (), "vision")
-    yield from tensors.projector_rows(
-        tower,
-        f"{merger}linear_fc1",
-        f"{merger}linear_fc2",
-    )
+    yield from tensors.norm_rows(f"{prefix}merger.{norm}", _MERGER_NORM, norm_width, (), "vision")
+    yield from tensors.projector_rows(tower, *(f"{prefix}merger.{name}" for name in matrices))
 
     if tower.deepstack:
-        yield from _deepstack_rows(tower, f"{prefix}deepstack_merger_list.{{}}.")
+        yield from _deepstack_rows(tower, f"{prefix}{deepstack}.{{}}.", merger)
 
 
-def _deepstack_rows(tower: s.Tower, prefix: str) -> Iterator[tensors.TensorRow]:
+def _deepstack_rows(
+    tower: s.Tower, prefix: str, merger: tuple[str, str, str]
+) -> Iterator[tensors.TensorRow]:
     """Yield the mergers of deepstack, which norm after merging."""
     count = len(tower.deepstack)
     axes = (tuple(range(count)),)
+    norm, *names = merger
     norm_width = tower.projector[0].inputs
-    yield from tensors.norm_rows(f"{prefix}norm", _MERGER_NORM, norm_width, axes, "vision")
+    yield from tensors.norm_rows(f"{prefix}{norm}", _MERGER_NORM, norm_width, axes, "vision")
 
-    names = ("linear_fc1", "linear_fc2")
     for name, matrix in zip(names, tower.projector, strict=True):
         yield tensors.TensorRow(
             pattern=f"{prefix}{name}.weight",

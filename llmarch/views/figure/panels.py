@@ -292,10 +292,13 @@ def tower_chain(tower: Encoder) -> ChainPicture:
     match tower:
         case Tower():
             parts = [f"patches {tower.patch_size} px", f"{tower.layers} × ViT layer"]
+            if tower.inner_merge > 1:
+                parts.append(f"merge {tower.inner_merge} × {tower.inner_merge} within")
             if tower.merge > 1:
                 parts.append(f"merge {tower.merge} × {tower.merge}")
         case SpeechTower():
-            parts = ["2 convolutions", f"{tower.layers} × Whisper layer"]
+            convolutions = tower.halvings or 2
+            parts = [f"{convolutions} convolutions", f"{tower.layers} × Whisper layer"]
         case SpeechConformer():
             parts = [f"{tower.halvings} convolutions", f"{tower.layers} × Conformer"]
         case Conformer():

@@ -21,7 +21,10 @@ def read(c: ConfigKeys) -> Draft:
     if c.model_type == "gpt_neox_japanese":
         return _japanese(c)
     layers = blocks.every_layer(c, "full")
+    heads = c.size("num_attention_heads")
     biases = blocks.attention_biases(c)
+    rope = _rope(c, blocks.read_head_dim(c))
+    full = blocks.attention(c, kv_heads=heads, rope=rope, **biases)
     if c.flag("use_parallel_residual").value:
         wiring = blocks.parallel_wiring(layers, "dense", "layer", own_norms=True)
     else:
@@ -30,7 +33,7 @@ def read(c: ConfigKeys) -> Draft:
         c,
         norms={"layer": blocks.layer_norm(c, "layer_norm_eps")},
         final_norm="layer",
-        mixers={"full": blocks.attention(c, rope=_rope(c, blocks.read_head_dim(c)), **biases)},
+        mixers={"full": full},
         ffns={"dense": blocks.dense(c, gated=False, bias=True)},
         **wiring,
     )

@@ -32,6 +32,7 @@ MODEL = "qwen3-0.6b"
 LISTED = "Qwen/Qwen3-0.6B acme/bot-GGUF"
 """What the Hub lists for an author and for a word that pages look for."""
 SHOWN_ELSEWHERE = {
+    "llmarch mcp": "waits for a client: tests/api/test_mcp.py",
     "llmarch gallery -o site/": "all bundled models take a minute: tests/renderers/",
     "llmarch --install-completion": "changes the shell's own files: tests/cli/test_completion.py",
 }

@@ -13,8 +13,9 @@ help:  ## List the verbs.
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1' 'uv>=0.9'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable . --group dev \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable . --group dev
 	@touch $@
 
 test: $(VENV)/installed  ## Run all tests in two processes; coverage must not fall below its floor. ARGS go to pytest.

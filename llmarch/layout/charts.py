@@ -104,10 +104,12 @@ def draw_limit_name(
     chart_width: the width of the chart.
     """
     x = limit.size * scale
+    middle = chart_width / 2
     anchor: Anchor = "start"
-    if x > chart_width / 2:
+    if x > middle:
         anchor = "end"
-    group.text(x, y + 6, limit.name, SMALL, "muted", anchor=anchor)
+    below_bars = y + 6
+    group.text(x, below_bars, limit.name, SMALL, "muted", anchor=anchor)
 
 
 def bar_labels(chart: BarChart, names: Sequence[str]) -> list[tuple[str, str]]:
@@ -175,7 +177,8 @@ def draw_names(
         swatch = Area(x, y, 10, 10)
         group.add(Rectangle(swatch, css, 2))
         left = x + 15
-        group.text(left, y + 5, name, FACT, room=chart_width - 15)
+        middle = y + 5
+        group.text(left, middle, name, FACT, room=chart_width - 15)
         x += needed
 
 
@@ -194,10 +197,11 @@ class Plane(NamedTuple):
 
     def row(self, y: float) -> float:
         """Return where a value of the vertical axis is; higher ones are at the upper edge."""
+        area = self.area
         share = y / self.highest
         shown = min(share, 1.0)
-        height = self.area.height * shown
-        return self.area.bottom - height
+        height = area.height * shown
+        return area.bottom - height
 
 
 def plot_plane(plot: Plot, chart_width: float, y: float) -> Plane:
@@ -235,7 +239,8 @@ def draw_series(group: Group, series: Series, plane: Plane, css: str) -> None:
     for context, size in series.points:
         x = plane.column(context)
         y = plane.row(size)
-        points.append((x, y))
+        point = (x, y)
+        points.append(point)
     if len(points) < 2:
         return
     line = Wire(tuple(points), css=css)

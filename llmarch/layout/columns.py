@@ -232,7 +232,9 @@ def column_group(
     if not wired:
         steps = [named_inlets(step) for step in column.steps]
         column = replace(column, steps=tuple(steps))
-    outer = 1 if mirrored else -1
+    outer = -1
+    if mirrored:
+        outer = 1
     blocks = [step_blocks(step, least, -outer) for step in column.steps]
     plan = ColumnPlan(column, blocks, 0.0, outer, streams, wired=wired)
     plan.half = axis_reach(plan)
@@ -301,8 +303,9 @@ def draw_steps(rise: Rise, plan: ColumnPlan) -> None:
 
 def draw_axis_step(rise: Rise, plan: ColumnPlan, i: int) -> list[float]:
     """Draw a step on the axis; return the heights at which later steps read its input."""
-    step = plan.column.steps[i]
-    readers = [later for later in plan.column.steps if later.skip_from == i]
+    steps = plan.column.steps
+    step = steps[i]
+    readers = [later for later in steps if later.skip_from == i]
     rise.up(14)
     split = rise.y
     rise.pill(step.pre_norm)
@@ -594,8 +597,9 @@ class Bundle:
     @property
     def center(self) -> float:
         """Return the middle of the lines."""
-        first = self.lines[0]
-        last = self.lines[-1]
+        lines = self.lines
+        first = lines[0]
+        last = lines[-1]
         return (first + last) / 2
 
     def up(self, group: Group, y: float) -> None:
@@ -697,7 +701,8 @@ def framed(rise: Rise, plan: ColumnPlan, alone: bool, room: float) -> Group:
     anchors["in"] = Area(0, 0, 0, 0)
     anchors["out"] = Area(0, rise.y, 0, 0)
     if alone:
-        draw_count(group, plan, area, heads[0][0])
+        head = heads[0][0]
+        draw_count(group, plan, area, head)
     else:
         draw_heads(group, plan.column, area, heads)
     return group
@@ -707,10 +712,12 @@ def column_heads(column: Column, alone: bool, room: float) -> list[list[str]]:
     """Return the lines above a column for each kind of layers: how many they are, and which."""
     heads: list[list[str]] = []
     for kind in column.kinds:
-        head = f"{kind.count or '?'} ×"
+        layers = kind.count or "?"
+        head = f"{layers} ×"
         if not alone:
             head = f"{head} {kind.words}"
-        heads.append(wrapped_lines(head, FACT, room, bold=True))
+        lines = wrapped_lines(head, FACT, room, bold=True)
+        heads.append(lines)
     return heads
 
 

@@ -75,7 +75,9 @@ def with_remarks(group: Group, figure: Figure) -> Group:
     y = 0.0
     for text in figure.warnings:
         lines = wrapped_lines(text, FACT, room, bold=True, most=9)
-        y = whole.paragraph(0, y + 8, lines, FACT, step=LINE_HEIGHT, bold=True) - 4
+        top = y + 8
+        below = whole.paragraph(0, top, lines, FACT, step=LINE_HEIGHT, bold=True)
+        y = below - 4
     if figure.warnings:
         y += 16
     whole.place_corner(group, 0, y)
@@ -83,7 +85,8 @@ def with_remarks(group: Group, figure: Figure) -> Group:
         y = whole.bounds.bottom + 20
     for text in figure.notes:
         lines = wrapped_lines(text, SMALL, room, most=9)
-        y = whole.paragraph(0, y, lines, SMALL, "muted", step=13) + 3
+        below = whole.paragraph(0, y, lines, SMALL, "muted", step=13)
+        y = below + 3
     return whole
 
 
@@ -164,8 +167,10 @@ def key_group() -> Group:
     group.text(4, 7, "size differs")
     flag = Sign("flag", width + 32, 7)
     group.add(flag)
-    marker(group, width + 50, 7, text_width("form differs", FACT), "start", "form")
-    group.text(width + 50, 7, "form differs")
+    left = width + 50
+    form_width = text_width("form differs", FACT)
+    marker(group, left, 7, form_width, "start", "form")
+    group.text(left, 7, "form differs")
     return group
 
 
@@ -214,7 +219,8 @@ def place_heading(group: Group, model: ModelPicture, width: float) -> float:
     group.place(title, 0, 0)
     below_title = group.bounds.bottom
     calls = call_outs(model.facts, width)
-    group.place(calls, 0, below_title + 22)
+    top = below_title + 22
+    group.place(calls, 0, top)
     below_calls = group.bounds.bottom
     return below_calls + 28
 

@@ -176,10 +176,12 @@ class Wire(NamedTuple):
     def head(self) -> tuple[Point, ...]:
         """Return the corners of the arrowhead."""
         before, tip = self.points[-2:]
-        dx = direction(before[0], tip[0])
-        dy = direction(before[1], tip[1])
-        base_x = tip[0] - ARROW * dx
-        base_y = tip[1] - ARROW * dy
+        before_x, before_y = before
+        tip_x, tip_y = tip
+        dx = direction(before_x, tip_x)
+        dy = direction(before_y, tip_y)
+        base_x = tip_x - ARROW * dx
+        base_y = tip_y - ARROW * dy
         across_x = HALF_ARROW * dy
         across_y = HALF_ARROW * dx
         return (
@@ -341,7 +343,8 @@ class Group:
         if room is not None:
             shown = cut_text(text, size, room, bold)
         label = Label(x, y, shown, size, css, anchor, bold)
-        if shown != text:
+        is_cut = shown != text
+        if is_cut:
             label = label._replace(whole=text)
         self.add(label)
 

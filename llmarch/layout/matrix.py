@@ -97,9 +97,11 @@ def list_lines(group: Group, lines: list[str], y: float, size: float, width: flo
     size: the size of the text.
     width: the width of the list.
     """
-    css = "muted" if size == SMALL else "ink"
+    css = "ink"
+    if size == SMALL:
+        css = "muted"
+    room = width - 2 * PAD
     for line in lines:
-        room = width - 2 * PAD
         group.text(PAD, y + LINE_HEIGHT / 2, line, size, css, bold=True, room=room)
         y += LINE_HEIGHT
     return y

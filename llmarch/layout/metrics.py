@@ -23,7 +23,8 @@ def table_of(by_width: dict[int, str]) -> dict[str, int]:
     """Return the width of each character."""
     table: dict[str, int] = {}
     for width, characters in by_width.items():
-        table |= dict.fromkeys(characters, width)
+        widths = dict.fromkeys(characters, width)
+        table |= widths
     return table
 
 

@@ -197,13 +197,17 @@ def short_call_outs(group: Group, facts: Sequence[tuple[str, str]], width: float
     if not columns:
         return 0.0
     gaps = max(len(columns) - 1, 1)
-    space = min((width - sum(columns)) / gaps, 44.0)
+    spare = width - sum(columns)
+    gap = spare / gaps
+    space = min(gap, 44.0)
     y = 0.0
     for row in rows:
         x = 0.0
+        label_y = y + 5
+        words_y = y + 20
         for (label, words), column in zip(row, columns, strict=False):
-            group.text(x, y + 5, label, SMALL, "muted")
-            group.text(x, y + 20, words, TITLE, bold=True)
+            group.text(x, label_y, label, SMALL, "muted")
+            group.text(x, words_y, words, TITLE, bold=True)
             x += column + space
         y += 38
     return y
@@ -347,10 +351,12 @@ def reuse_words(reuses: Sequence[Reuse]) -> list[str]:
     """Return what layers reuse in words: `20 layers reuse keys and values of an earlier one`."""
     counts: Counter[str] = Counter()
     for reuse in reuses:
-        counts[reuse.what] += len(reuse.layers)
+        layers = len(reuse.layers)
+        counts[reuse.what] += layers
     words: list[str] = []
     for what, count in counts.items():
-        words.append(f"{count} layers reuse the {what} of an earlier one")
+        line = f"{count} layers reuse the {what} of an earlier one"
+        words.append(line)
     return words
 
 
@@ -385,7 +391,8 @@ def reuse_tracks(reuses: Sequence[Reuse]) -> list[int]:
         free = (i for i, end in enumerate(ends) if end < reuse.source)
         track = next(free, count)
         last = max(reuse.layers)
-        if track == count:
+        is_new = track == count
+        if is_new:
             ends.append(last)
         ends[track] = last
         tracks.append(track)

@@ -69,8 +69,10 @@ def box_lines(box: Box, room: float) -> list[tuple[str, Mark]]:
         mark: Mark = ""
         if box.line_marks:
             mark = box.line_marks[i]
-        for part in wrapped_lines(line, FACT, room):
-            lines.append((part, mark))
+        parts = wrapped_lines(line, FACT, room)
+        for part in parts:
+            marked = (part, mark)
+            lines.append(marked)
     return lines
 
 
@@ -106,8 +108,10 @@ def marker(
     shift = anchor_shift(anchor, width)
     left = x - shift - 4
     top = y - 7
-    area = Area(left, top, width + 8, LINE_HEIGHT * lines)
-    rectangle = Rectangle(area, MARKERS[mark], 3, MARKER)
+    height = LINE_HEIGHT * lines
+    area = Area(left, top, width + 8, height)
+    css = MARKERS[mark]
+    rectangle = Rectangle(area, css, 3, MARKER)
     group.add(rectangle)
 
 

@@ -110,7 +110,8 @@ def rows_group(stack: ModelStack, columns: Sequence[Column], style: StackStyle) 
         left = -drawn.bounds.left
         group.place(drawn, left, bottom)
         keep_inlets(group, drawn, left, bottom)
-        bottom -= drawn.height + BETWEEN
+        height = drawn.height + BETWEEN
+        bottom -= height
     return group
 
 

@@ -153,8 +153,12 @@ def _least_widths(measures: Iterable[Measure], kept: int) -> list[int]:
     """
     widths: list[int] = []
     for m in measures:
-        words = m.word if m.word <= NARROW else m.piece
-        widths.append(min(m.line, max(kept, words)))
+        words = m.word
+        if words > NARROW:
+            words = m.piece
+        needed = max(kept, words)
+        width = min(m.line, needed)
+        widths.append(width)
     return widths
 
 
@@ -215,9 +219,11 @@ def listing_lines(t: Table, kept: int) -> list[str]:
     """
     widths = column_widths(t)[:kept]
     lines: list[str] = []
-    for row in (t.columns, *t.rows):
+    gap = " " * GAP_BELOW
+    listed = (t.columns, *t.rows)
+    for row in listed:
         padded = map(padded_cell, row, widths)
-        line = (" " * GAP_BELOW).join(padded)
+        line = gap.join(padded)
         lines.append(line.rstrip())
     return lines
 

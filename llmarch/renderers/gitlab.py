@@ -99,6 +99,8 @@ def placed_entry(
 
 def change_severity(r: Report, c: Change) -> CodeQualitySeverity:
     """Return what GitLab shows for a change: what fails is major or critical."""
-    if r.fails(c):
-        return "critical" if c.severity == "weights" else "major"
-    return "info" if c.severity == "info" else "minor"
+    if not r.fails(c):
+        return "info" if c.severity == "info" else "minor"
+    if c.severity == "weights":
+        return "critical"
+    return "major"

@@ -397,9 +397,13 @@ def change_document(c: Change, findings: Mapping[tuple[str, str], Finding]) -> d
 
     findings: those of both models, by rule and path.
     """
-    finding = findings.get((c.rule, c.path))
-    fields = asdict(finding) if finding is not None else None
-    return asdict(c) | {"finding": fields}
+    document = asdict(c)
+    place = (c.rule, c.path)
+    finding = findings.get(place)
+    document["finding"] = None
+    if finding is not None:
+        document["finding"] = asdict(finding)
+    return document
 
 
 def compared_source(r: Reading | Observation) -> dict[str, Any]:
@@ -493,7 +497,9 @@ def verdict_document(r: Report, v: Verdict) -> dict[str, Any]:
 
 def side_document(side: ComparedSide | None) -> dict[str, Any] | None:
     """Return where one side of a comparison was read; None if that is not known."""
-    return None if side is None else asdict(side)
+    if side is None:
+        return None
+    return asdict(side)
 
 
 def rules(table: Iterable[Rule]) -> dict[str, Any]:

@@ -58,7 +58,9 @@ def escape_remark(value: str) -> str:
     path = _PATH_FIRST.match(value)
     if path is None:
         return escape(value)
-    return path[0] + escape(value[path.end() :])
+    end = path.end()
+    rest = escape(value[end:])
+    return path[0] + rest
 
 
 def _escape(line: str) -> str:
@@ -299,10 +301,14 @@ def linked_commits(v: Verdict) -> str:
     from .links import commit_url
 
     words = escape(compared_commits(v))
-    for commit, side in ((v.old, v.old_side), (v.new, v.new_side)):
-        url = commit_url(side) if side is not None else ""
-        if commit and url and f"[{commit}]" not in words:
-            words = words.replace(commit, f"[{commit}]({url})", 1)
+    sides = ((v.old, v.old_side), (v.new, v.new_side))
+    for commit, side in sides:
+        if not commit or side is None:
+            continue
+        url = commit_url(side)
+        shown = f"[{commit}]"
+        if url and shown not in words:
+            words = words.replace(commit, f"{shown}({url})", 1)
     return words
 
 

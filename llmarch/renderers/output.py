@@ -87,8 +87,12 @@ def write_text(value: str, form: Form = "text", *, error: bool = False, end: str
     error: write to standard error instead.
     end: what is written after it.
     """
-    stream = sys.stderr if error else sys.stdout
-    stream.write(encodable(value, form, stream.encoding or "utf-8") + end)
+    stream = sys.stdout
+    if error:
+        stream = sys.stderr
+    encoding = stream.encoding or "utf-8"
+    shown = encodable(value, form, encoding)
+    stream.write(shown + end)
     stream.flush()
 
 

@@ -54,7 +54,9 @@ def write_parquet(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
                 writer.write_table(table)
         os.replace(replaced, path)
     except OSError as error:
-        raise ConfigError(f"{printable(str(path))}: {error.strerror or error}") from None
+        shown = printable(str(path))
+        reason = error.strerror or error
+        raise ConfigError(f"{shown}: {reason}") from None
 
 
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -90,7 +92,11 @@ def _to_arrow(row: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for column in row_columns():
         value = row[column.name]
-        values[column.name] = json_line(value) if column.type == "json" else _storable(value)
+        if column.type == "json":
+            stored = json_line(value)
+        else:
+            stored = _storable(value)
+        values[column.name] = stored
     return values
 
 
@@ -111,8 +117,9 @@ def _storable(value: Any) -> Any:
 def _from_arrow(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as a scan makes it."""
     for column in row_columns():
+        name = column.name
         if column.type == "json":
-            row[column.name] = json.loads(row[column.name])
+            row[name] = json.loads(row[name])
     return row
 
 

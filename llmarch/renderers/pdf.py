@@ -61,8 +61,12 @@ def pdf(drawing: Drawing, *, theme: Theme = "light", scale: float = 1.0) -> byte
     document.add_font("Inter", "", regular)
     document.add_font("Inter", "B", bold)
     document.add_page(format=size)
-    page = Page(document, factor, DARK if theme == "dark" else LIGHT)
-    page.rectangle(Area(0, 0, drawing.width, drawing.height), 0, "paper")
+    palette = LIGHT
+    if theme == "dark":
+        palette = DARK
+    page = Page(document, factor, palette)
+    whole = Area(0, 0, drawing.width, drawing.height)
+    page.rectangle(whole, 0, "paper")
     for shape in drawing.shapes:
         page.draw(shape)
     return bytes(document.output())
@@ -186,7 +190,9 @@ def paint_context(paint: Paint, factor: float) -> dict[str, Any]:
     if paint.stroke_opacity != 1:
         found["stroke_opacity"] = paint.stroke_opacity
     if paint.dash:
-        dash, gap = (length * factor for length in paint.dash)
+        dash, gap = paint.dash
+        dash *= factor
+        gap *= factor
         found["dash_pattern"] = {"dash": dash, "gap": gap}
     return found
 

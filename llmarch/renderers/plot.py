@@ -62,7 +62,8 @@ def plane(p: Plot, columns: int) -> list[list[str]]:
 def row_of(y: float, most: int) -> int:
     """Return the row of a value; row 0 is the top, that of `most` and above."""
     bottom = HEIGHT - 1
-    share = min(1.0, y / most)
+    share = y / most
+    share = min(1.0, share)
     height = round(share * bottom)
     return bottom - height
 

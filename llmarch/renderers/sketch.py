@@ -144,11 +144,13 @@ def pill_text(pill: Pill) -> str:
 
 def box_text(box: Box) -> str:
     """Return a box on one line, with the mark of the box or of the line that differs most."""
-    mark = MARKS[strongest_mark(box)]
+    strongest = strongest_mark(box)
+    mark = MARKS[strongest]
     if not box.lines:
         return f"{box.title}{mark}"
     lines = ", ".join(box.lines)
-    return f"{box.title} ({lines}){mark}"
+    title = f"{box.title} ({lines})"
+    return f"{title}{mark}"
 
 
 def strongest_mark(box: Box) -> Mark:
@@ -242,7 +244,8 @@ def inner_lines(step: StepPicture, pen: Pen) -> list[str]:
     if step.pre_norm is not None:
         inner.append(pill_text(step.pre_norm))
     if step.skip_from is not None:
-        inner.append(f"reads what step {step.skip_from + 1} reads")
+        number = step.skip_from + 1
+        inner.append(f"reads what step {number} reads")
     return inner
 
 

@@ -186,14 +186,19 @@ def cells_path(cells: Cells) -> str:
 
 def label_text(label: Label) -> str:
     """Return a text, with the whole of it as a tooltip where it was cut."""
-    x, y = number_text(label.x), number_text(label.y + BASELINE * label.size)
-    anchor = f' text-anchor="{label.anchor}"' if label.anchor != "start" else ""
-    weight = ' font-weight="600"' if label.bold else ""
-    tip = f"<title>{escaped(label.whole)}</title>" if label.whole else ""
-    return (
-        f'<text class="{label.css}" x="{x}" y="{y}" font-size="{label.size:g}"{anchor}{weight}>'
-        f"{escaped(label.text)}{tip}</text>"
-    )
+    drop = BASELINE * label.size
+    x = number_text(label.x)
+    y = number_text(label.y + drop)
+    attributes = f'class="{label.css}" x="{x}" y="{y}" font-size="{label.size:g}"'
+    if label.anchor != "start":
+        attributes += f' text-anchor="{label.anchor}"'
+    if label.bold:
+        attributes += ' font-weight="600"'
+    content = escaped(label.text)
+    if label.whole:
+        tip = escaped(label.whole)
+        content += f"<title>{tip}</title>"
+    return f"<text {attributes}>{content}</text>"
 
 
 def wire_text(wire: Wire) -> str:
@@ -217,7 +222,8 @@ def points_text(points: Iterable[Point]) -> str:
     texts: list[str] = []
     for point in points:
         x, y = map(number_text, point)
-        texts.append(f"{x},{y}")
+        corner = f"{x},{y}"
+        texts.append(corner)
     return " ".join(texts)
 
 

@@ -89,7 +89,8 @@ class Out(Console):
         """
         margin = " " * indent
         for line in lines:
-            trimmed = f"{margin}{line}".rstrip()
+            indented = f"{margin}{line}"
+            trimmed = indented.rstrip()
             self.file.write(f"{trimmed}\n")
 
 
@@ -377,18 +378,23 @@ def comparison(c: Comparison, out: Out | None = None) -> None:
     for name, origin in c.origins:
         out.show(text(f"{name}: {origin}", "dim"))
     out.print()
-    said = [c.verdict] if c.verdict else []
-    if said or c.conflicts:
-        out.show(
-            text("\n".join([*said, *c.conflicts]), "yellow" if c.conflicts else ""), blank_lines=1
-        )
+    said = [*c.conflicts]
+    style = "yellow" if said else ""
+    if c.verdict:
+        said.insert(0, c.verdict)
+    if said:
+        message = "\n".join(said)
+        out.show(text(message, style), blank_lines=1)
     if c.table.rows:
         for part in split(c.table, out.width):
             table(part, out)
             out.print()
     if c.equal:
-        more = [f"and {c.hidden} more (--all)"] if c.hidden else []
-        labelled(out, [("equal", [" · ".join([*c.equal, *more])])])
+        equal = [*c.equal]
+        if c.hidden:
+            equal.append(f"and {c.hidden} more (--all)")
+        line = " · ".join(equal)
+        labelled(out, [("equal", [line])])
         out.print()
     strips(out, c.strips, c.legend)
     print_notes(out, c.notes)
@@ -438,7 +444,9 @@ def outcome_mark(mark: str) -> str:
     """Return the mark of an outcome; where there are only signs, as wide as the widest of them."""
     if spelled("✓") == "✓":
         return mark
-    sign = "??" if mark == "?" else spelled(mark)
+    sign = spelled(mark)
+    if mark == "?":
+        sign = "??"
     return sign.ljust(len(spelled("✗")))
 
 

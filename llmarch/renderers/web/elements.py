@@ -100,7 +100,8 @@ def scrolling(table: Markup, label: str) -> Markup:
 
 def outside_link(words: str, address: str) -> Markup:
     """Return a link to another site; words alone if the address is not an https address."""
-    if not address.startswith("https://"):
+    is_safe = address.startswith("https://")
+    if not is_safe:
         return content_text([words])
     return element("a", words, href=address, rel="noreferrer noopener")
 
@@ -174,7 +175,8 @@ def security_policy(html: str, *, with_files: bool) -> str:
     rules = ["default-src 'none'"]
     for kind, allowed in sources.items():
         if allowed:
-            rules.append(f"{kind}-src {' '.join(allowed)}")
+            listed = " ".join(allowed)
+            rules.append(f"{kind}-src {listed}")
     rules += [f"img-src {' '.join(images)}", "base-uri 'none'", "form-action 'none'"]
     return "; ".join(rules)
 

@@ -285,17 +285,20 @@ def memory_table(page: ReportPage) -> Markup:
             continue
         for tokens, taken in model.memory.footprints.items():
             words = numbers.context(tokens)
-            name = words if is_alone else f"{model.name} · {words}"
+            if not is_alone:
+                words = f"{model.name} · {words}"
+            name = element("th", words, scope="row")
             sizes = (taken.weights, taken.cache, taken.state, taken.total)
             cells = [element("td", numbers.size(size) if size else "-") for size in sizes]
-            rows.append(element("tr", element("th", name, scope="row"), cells))
-    head = [element("th", words, scope="col") for words in MEMORY_PARTS]
+            row = element("tr", name, cells)
+            rows.append(row)
     first = element("th", "context", scope="col")
-    return scrolling_table(
-        "usual",
-        [element("thead", element("tr", first, head)), element("tbody", rows)],
-        "One sequence of usual lengths, weights as stored",
-    )
+    others = [element("th", words, scope="col") for words in MEMORY_PARTS]
+    titles = element("tr", first, others)
+    head = element("thead", titles)
+    body = element("tbody", rows)
+    label = "One sequence of usual lengths, weights as stored"
+    return scrolling_table("usual", [head, body], label)
 
 
 def memory_data(page: ReportPage) -> list[dict[str, object]]:
@@ -314,7 +317,9 @@ def memory_data(page: ReportPage) -> list[dict[str, object]]:
 
 def facts_title(page: ReportPage) -> str:
     """Return the title of the facts."""
-    return "Facts" if len(page.models) == 1 else "Differences"
+    if len(page.models) == 1:
+        return "Facts"
+    return "Differences"
 
 
 def fact_elements(page: ReportPage) -> list[Markup]:
@@ -346,7 +351,9 @@ def fact_elements(page: ReportPage) -> list[Markup]:
 
 def folded_noun(page: ReportPage) -> str:
     """Return what folded facts are called."""
-    return "detail" if len(page.models) == 1 else "equal fact"
+    if len(page.models) == 1:
+        return "detail"
+    return "equal fact"
 
 
 def facts_element(

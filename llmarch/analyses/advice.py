@@ -171,7 +171,8 @@ class LayoutSearch:
         formats: list[str] = []
         for name in self._engine.smaller_formats:
             smaller = resolve_weights(self.planner.architecture, name)
-            if self.planner.plan(plan.request, plan.convention, smaller).fits:
+            planned = self.planner.plan(plan.request, plan.convention, smaller)
+            if planned.fits:
                 formats.append(name)
         return formats
 
@@ -325,9 +326,11 @@ def _no_layout(reasons: Sequence[str], tried: Sequence[int]) -> str:
     words = f"no layout divides it over {tried[-1]} GPUs"
     if not reasons:
         return words
-    if len(set(reasons)) == 1:
+    distinct = dict.fromkeys(reasons)
+    if len(distinct) == 1:
         return reasons[0]
-    usual = max(dict.fromkeys(reasons), key=list(reasons).count)
+    count_of = list(reasons).count
+    usual = max(distinct, key=count_of)
     return f"{words}: {usual}"
 
 
@@ -335,9 +338,11 @@ def layouts_to_try(
     a: Architecture, gpus: int, engine: Engine, options: PlanOptions
 ) -> Iterator[Parallel]:
     """Yield the layouts over GPUs that have the degrees asked for; the one that has all of them."""
-    if options.tensor is not None and options.expert is not None:
-        pipeline = options.pipeline or gpus // options.tensor
-        yield replace(options, gpus=gpus, pipeline=pipeline).make_parallel()
+    tensor = options.tensor
+    if tensor is not None and options.expert is not None:
+        pipeline = options.pipeline or gpus // tensor
+        stated = replace(options, gpus=gpus, pipeline=pipeline)
+        yield stated.make_parallel()
         return
     for parallel in possible_layouts(a, gpus, engine):
         if _is_asked_for(parallel, options):

@@ -73,7 +73,8 @@ def block_warnings(
     broken = _broken_blocks(sizes, block, weights)
     if not broken:
         return []
-    return [f"{weights.name} is refused with scales of {block}: {'; '.join(broken)}"]
+    reasons = "; ".join(broken)
+    return [f"{weights.name} is refused with scales of {block}: {reasons}"]
 
 
 def _broken_blocks(sizes: Iterable[RankSize], block: int, weights: Weights) -> list[str]:

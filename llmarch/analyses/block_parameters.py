@@ -68,7 +68,8 @@ def count_projection(inputs: int, outputs: int, bias: bool = False) -> int:
 
 def count_norm(norm: Norm, width: int) -> int:
     """Count a norm over `width` channels."""
-    return width * (norm.weight + norm.bias)
+    vectors = norm.weight + norm.bias
+    return width * vectors
 
 
 # --- softmax attention --------------------------------------------------------------------------
@@ -130,7 +131,8 @@ def count_own_transformer(mixer: Attention, hidden_size: int) -> dict[str, int]:
     attention = count_projection(hidden_size, hidden_size)
     mlp = 0
     if shared.adapter_rank:
-        rank, inputs = shared.adapter_rank, 2 * hidden_size
+        rank = shared.adapter_rank
+        inputs = 2 * hidden_size
         mlp = rank * (hidden_size + 2 * shared.ffn.width)
         if shared.attention_adapters:
             attention += 3 * rank * (inputs + inputs)
@@ -156,7 +158,9 @@ def count_shared_transformer(mixer: Attention, hidden_size: int) -> dict[str, in
 def count_query_experts(mixer: Attention, experts: int, hidden_size: int) -> int:
     """Count the query and output matrices of so many experts of attention (modeling_jetmoe)."""
     width = mixer.kv_heads * mixer.head_dim
-    return experts * 2 * count_projection(hidden_size, width)
+    projection = count_projection(hidden_size, width)
+    pair = 2 * projection
+    return experts * pair
 
 
 def _count_qk_norm(mixer: Attention, queries: int, keys: int) -> int:
@@ -483,7 +487,9 @@ VARIANTS: dict[str, Callable[[LinearAttention, int], int]] = {
 
 
 def _has_output_bias(mixer: LinearAttention) -> bool:
-    return mixer.bias if mixer.output_bias is None else mixer.output_bias
+    if mixer.output_bias is None:
+        return mixer.bias
+    return mixer.output_bias
 
 
 def _key_channels(mixer: LinearAttention) -> int:
@@ -497,7 +503,8 @@ def _value_channels(mixer: LinearAttention) -> int:
 def _count_convolution(mixer: LinearAttention, channels: int) -> int:
     """Count the depthwise short convolution; 0 if there is none."""
     taps = mixer.conv_kernel or 0
-    return channels * (taps + mixer.conv_bias)
+    per_channel = taps + mixer.conv_bias
+    return channels * per_channel
 
 
 # --- feed-forward blocks ------------------------------------------------------------------------

@@ -287,7 +287,9 @@ def calibrate(reading: Reading, log: EngineLog, options: PlanOptions) -> Calibra
     if logged_room is not None:
         given = planner.plan(replace(options, pool_bytes=int(logged_room))).plan
     planned = _planned_figures(plan)
-    following = _planned_figures(given) if given is not None else {}
+    following: dict[str, float] = {}
+    if given is not None:
+        following = _planned_figures(given)
     differences: list[FigureDifference] = []
     for name in (*SIZES, *ROOM_COUNTS):
         if name in log.figures:

@@ -138,7 +138,9 @@ def _count_tower_layer(tower: Tower) -> int:
 
 
 def _has_output_bias(tower: Tower) -> bool:
-    return tower.attention_bias if tower.output_bias is None else tower.output_bias
+    if tower.output_bias is None:
+        return tower.attention_bias
+    return tower.output_bias
 
 
 def _count_relative_positions(tower: Tower) -> int:

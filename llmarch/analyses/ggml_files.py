@@ -411,6 +411,7 @@ class TypeChooser:
 
     def _up_type(self, layer: int) -> str:
         count = self._layers
-        if self._file_type == "iq3_xs" and count // 8 <= layer < 7 * count // 8:
+        is_inner = count // 8 <= layer < 7 * count // 8
+        if self._file_type == "iq3_xs" and is_inner:
             return "iq3_xxs"
         return self._default

@@ -58,9 +58,11 @@ def format_of_name(name: str) -> NamedFormat:
 
 def format_of_file_type(words: str) -> str | None:
     """Return the format of a file type that llama.cpp logs; None for one that is not known."""
-    lowered = words.lower().removeprefix("(guessed) ").strip()
-    name, _, rest = lowered.partition(" - ")
-    known = LOGGED_TYPES.get(name, canonical_format(name))
+    lowered = words.lower()
+    stated = lowered.removeprefix("(guessed) ").strip()
+    name, _, rest = stated.partition(" - ")
+    canonical = canonical_format(name)
+    known = LOGGED_TYPES.get(name, canonical)
     sized = f"{name}_{rest[:1]}"
     if rest in ("small", "medium", "large") and sized in WEIGHT_FORMATS:
         return sized

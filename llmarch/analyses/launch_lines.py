@@ -222,7 +222,10 @@ def _abbreviated(flag: str, engine: Engine) -> str | None:
     if not engine.launch_abbreviates or len(flag) < SHORTEST_BEGINNING:
         return None
     flags = engine.launch_flags.items()
-    options = {option for full, option in flags if full.startswith(flag)}
+    options: set[str] = set()
+    for full, option in flags:
+        if full.startswith(flag):
+            options.add(option)
     if len(options) == 1:
         return options.pop()
     return None

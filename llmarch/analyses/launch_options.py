@@ -58,7 +58,9 @@ class ContextExtension(Frozen):
         """
         if self.stated is not None:
             return self.stated
-        return max(own, int(self.factor * (self.original or own)))
+        original = self.original or own
+        extended = int(self.factor * original)
+        return max(own, extended)
 
 
 @frozen
@@ -138,7 +140,8 @@ class _Values:
             value = float(text)
         except ValueError as error:
             raise PlanError(f"{self.flag(name)}: {text!r} is not a number") from error
-        if not 0 <= value < 2**40:
+        is_possible = 0 <= value < 2**40
+        if not is_possible:
             raise PlanError(f"{self.flag(name)}: {text} is not possible")
         return value
 
@@ -407,12 +410,14 @@ def _read_drafting(read: _Values) -> Drafting:
 
 def _json_object(read: _Values, name: str) -> dict[str, Any]:
     """Return a value that is an object of JSON. Raises PlanError for another."""
+    flag = read.flag(name)
+    text = read.text(name)
     try:
-        value = json.loads(read.text(name))
+        value = json.loads(text)
     except ValueError as error:
-        raise PlanError(f"{read.flag(name)}: {read.text(name)!r} is not JSON") from error
+        raise PlanError(f"{flag}: {text!r} is not JSON") from error
     if not isinstance(value, dict):
-        raise PlanError(f"{read.flag(name)}: an object is expected")
+        raise PlanError(f"{flag}: an object is expected")
     return cast("dict[str, Any]", value)
 
 
@@ -461,14 +466,15 @@ def _split(read: _Values, notes: list[str]) -> tuple[float, ...]:
     the first GPU alone. By rows or tensors the parts are of each layer, and are planned as of
     layers.
     """
+    flag = read.flag("split_mode")
     mode = read.text("split_mode", "layer")
     if mode not in SPLIT_MODES:
         known = ", ".join(SPLIT_MODES)
-        raise PlanError(f"{read.flag('split_mode')}: {mode!r} is none of {known}")
+        raise PlanError(f"{flag}: {mode!r} is none of {known}")
     if mode == "none":
         return (1.0,)
     if mode != "layer":
-        notes.append(f"{read.flag('split_mode')} {mode} is planned as parts of the layers")
+        notes.append(f"{flag} {mode} is planned as parts of the layers")
     return parse_split(read.text("split"))
 
 
@@ -485,7 +491,8 @@ def parse_split(text: str | None) -> tuple[float, ...]:
             parts.append(float(part))
         except ValueError as error:
             raise PlanError(f"--tensor-split: {part!r} is not a number") from error
-    if any(not 0 <= part < 2**40 for part in parts) or (parts and not sum(parts)):
+    is_possible = all(0 <= part < 2**40 for part in parts)
+    if not is_possible or (parts and not sum(parts)):
         raise PlanError(f"--tensor-split: {text} are not parts of the layers")
     return tuple(parts)
 
@@ -495,7 +502,9 @@ def _cpu_expert_layers(read: _Values, notes: list[str]) -> int:
     if OVERRIDE_OF_EXPERTS.fullmatch(read.text("override")):
         return ALL_LAYERS
     if "override" in read:
-        notes.append(f"not considered: {read.flag('override')} {read.text('override')}")
+        flag = read.flag("override")
+        value = read.text("override")
+        notes.append(f"not considered: {flag} {value}")
     if read.text("cpu_moe") == "true":
         return ALL_LAYERS
     return read.number("cpu_moe", least=0) or 0

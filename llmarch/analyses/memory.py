@@ -217,11 +217,14 @@ class Plan(Frozen):
 
         The head counts as a layer.
         """
-        if self.request.cpu_expert_layers or self.placement.head_stage is None:
+        request = self.request
+        if request.cpu_expert_layers or self.placement.head_stage is None:
             return True
-        if self.request.options.cache_on_cpu or self.request.options.offload_bytes:
+        options = request.options
+        if options.cache_on_cpu or options.offload_bytes:
             return True
-        return self.placement.stages[0].start > 0
+        first = self.placement.stages[0]
+        return first.start > 0
 
     @property
     def reserved(self) -> int:
@@ -458,7 +461,8 @@ def check_drafter(a: Architecture, engine: Engine, request: Request) -> None:
     drafter = request.drafter
     if drafter is None or drafter.weights is None or request.options.other_vocabulary:
         return
-    own, drafted = a.vocab_size, drafter.architecture.vocab_size
+    own = a.vocab_size
+    drafted = drafter.architecture.vocab_size
     if engine.needs_equal_vocabularies and own != drafted:
         raise ImpossiblePlan(
             f"the drafter {drafter.name} has {drafted:,} tokens, the model {own:,}: "
@@ -832,10 +836,12 @@ class Planner:
                     case MoE() if on_cpu or index < request.cpu_expert_layers:
                         stream = block.latent_width or a.hidden_size
                         size = block.experts * block.expert_width * stream
-                        largest = max(largest, weights.bytes_of({"experts": size}))
+                        stored = weights.bytes_of({"experts": size})
+                        largest = max(largest, stored)
                     case Dense() if on_cpu:
                         size = block.width * a.hidden_size
-                        largest = max(largest, weights.bytes_of({"mlp": size}))
+                        stored = weights.bytes_of({"mlp": size})
+                        largest = max(largest, stored)
                     case _:
                         pass
         return largest
@@ -843,9 +849,11 @@ class Planner:
     def _cpu_cache_bytes(self, engine: Engine, request: Request, convention: Convention) -> int:
         """Return the bytes of cache and state of the layers that no stage holds."""
         placement = self.placement(engine, request)
-        rest = range(min(placement.stages[0].start, len(self.architecture.layers)))
+        layer_count = len(self.architecture.layers)
+        on_cpu = min(placement.stages[0].start, layer_count)
         if request.options.cache_on_cpu:
-            rest = range(len(self.architecture.layers) + self._drafted_layers(request))
+            on_cpu = layer_count + self._drafted_layers(request)
+        rest = range(on_cpu)
         if not rest:
             return 0
         alone = replace(request, parallel=Parallel())

@@ -154,8 +154,10 @@ def _count_outside_layers(a: Architecture) -> Counter[str]:
 def _used_mixers(a: Architecture) -> dict[str, int]:
     """Return by name the mixers that layers have, with the number of these layers."""
     found: Counter[str] = Counter()
-    for kind, layers in Counter(a.layers).items():
-        for step in a.layer_kinds[kind].steps:
+    layers_by_kind = Counter(a.layers)
+    for kind, layers in layers_by_kind.items():
+        layer_kind = a.layer_kinds[kind]
+        for step in layer_kind.steps:
             for branch in step.branches:
                 group, _, name = branch.block.partition(".")
                 if group == "mixers":
@@ -221,9 +223,11 @@ def count_hyper_connection(residual: Residual, hidden_size: int) -> int:
     if residual.kind != "hyper":
         return 0
     streams = residual.streams
-    weights, scales = 2 * streams, 2
+    weights = 2 * streams
+    scales = 2
     if residual.mixing:
-        weights, scales = weights + streams**2, 3
+        weights += streams**2
+        scales = 3
     mixing = count_projection(streams * hidden_size, weights, bias=True)
     return mixing + scales
 

@@ -525,11 +525,11 @@ def stored_format(reading: Reading) -> tuple[dict[str, float] | None, str]:
     bits = reading.declared_bits()
     if bits is None:
         return None, ""
-    quantised = [
-        f"{bits[name]:.4g} in {name.replace('_', ' ')}"
-        for name in QUANTISED_COMPONENTS
-        if bits.get(name, 16) < 16
-    ]
+    quantised: list[str] = []
+    for name in QUANTISED_COMPONENTS:
+        if bits.get(name, 16) < 16:
+            component = name.replace("_", " ")
+            quantised.append(f"{bits[name]:.4g} in {component}")
     words = ", ".join(quantised) or "16 everywhere"
     return bits, f"bits: {words}, as the config declares"
 
@@ -540,6 +540,7 @@ def parse_choice(noun: str, value: str, known: tuple[_Name, ...]) -> _Name:
         if name == value:
             return name
     names = ", ".join(known)
-    near = did_you_mean(similar_names(value.lower(), known, 2))
+    similar = similar_names(value.lower(), known, 2)
+    near = did_you_mean(similar)
     hint = f"{near} Known: {names}.".lstrip()
     raise PlanError(f"no {noun} is called {value!r}", hint)

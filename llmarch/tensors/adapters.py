@@ -223,7 +223,8 @@ def _oft(a: Adapter, m: AdaptedModule) -> _Tensors:
     count = ceil(m.inputs / block)
     if a.options.get("block_share") == "true":
         count = 1
-    yield AdapterTensor("oft_R.weight", (count, block * (block - 1) // 2))
+    above_diagonal = block * (block - 1) // 2
+    yield AdapterTensor("oft_R.weight", (count, above_diagonal))
 
 
 def _boft(a: Adapter, m: AdaptedModule) -> _Tensors:

@@ -122,7 +122,8 @@ def _with_inputs_last(module: ClassModule) -> ClassModule:
     if module.kind != "linear" or module.component == "head":
         return module
     inputs, outputs = module.shape
-    return replace(module, shape=(outputs, inputs))
+    shape = (outputs, inputs)
+    return replace(module, shape=shape)
 
 
 def _kind(name: str, row: TensorRow, conversion: Conversion) -> ModuleKind:

@@ -92,7 +92,8 @@ class Conversion(Frozen):
     def spellings(self, pattern: str) -> tuple[str, ...]:
         """Return a published name, and what it is called in the class."""
         renamed = self.renamed(pattern)
-        return (pattern, renamed, self._parameter(renamed))
+        parameter = self._parameter(renamed)
+        return (pattern, renamed, parameter)
 
     def parts(self, pattern: str) -> tuple[str, ...]:
         """Return the several parameters that a published name is split into; empty if it is not."""

@@ -142,7 +142,8 @@ def position_rows(name: str, tower: Tower, shape: tuple[int, ...] = ()) -> Itera
 
 def projector_rows(tower: Tower, *names: str) -> Iterator[TensorRow]:
     """Yield the matrices of the projector, a name each."""
-    named_matrices = zip(names, tower.projector, strict=True)
+    matrices = tower.projector
+    named_matrices = zip(names, matrices, strict=True)
     for name, matrix in named_matrices:
         yield from matrix_rows(name, matrix)
 

@@ -24,7 +24,8 @@ def _renamed(native: str, hub: str, modules: dict[str, str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for native_module, hub_module in modules.items():
         pattern = native + native_module
-        names[pattern] = hub + hub_module
+        replacement = hub + hub_module
+        names[pattern] = replacement
     return names
 
 

@@ -32,7 +32,9 @@ def mamba2_parts(prefix: str) -> BlockTensors:
 
         if a.output_norm:
             yield module.vector("norm.weight", gate_rows)
-        output_bias = a.bias if a.output_bias is None else a.output_bias
+        output_bias = a.output_bias
+        if output_bias is None:
+            output_bias = a.bias
         yield from module.linear("out_proj", hidden, gate_rows, bias=output_bias)
 
     return parts

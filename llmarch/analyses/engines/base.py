@@ -164,8 +164,11 @@ class Engine:
 
     def block_index_bytes(self, mixer: Attention, convention: Convention) -> int:
         """Return the bytes of a token in a block index: one key, not one for each head."""
-        width = mixer.block_index.head_dim if mixer.block_index else 0
-        return width * ELEMENT_BYTES[self.block_index_dtype(convention)]
+        index = mixer.block_index
+        if index is None:
+            return 0
+        dtype = self.block_index_dtype(convention)
+        return index.head_dim * ELEMENT_BYTES[dtype]
 
     def block_index_dtype(self, convention: Convention) -> str:
         """Return the dtype of a block index's keys."""

@@ -137,7 +137,8 @@ def encoder_pass(request: AllowanceRequest) -> EncoderPass:
 def image_patches(tower: Tower) -> int:
     """Return the patches of the largest image: of its own size, else of 16,384 tokens."""
     if tower.image_size is None:
-        return MOST_IMAGE_TOKENS * tower.merge**2
+        merged = tower.merge**2
+        return MOST_IMAGE_TOKENS * merged
     side = tower.image_size // tower.patch_size
     return side * side
 

@@ -486,7 +486,10 @@ class LlamaCpp(Engine):
 
         src/llama-kv-cache-msa.cpp: the cache of the index is one of keys and values.
         """
-        width = mixer.block_index.head_dim if mixer.block_index else 0
+        index = mixer.block_index
+        width = 0
+        if index is not None:
+            width = index.head_dim
         return kv_entry_bytes(1, width, mixer.v_head_dim, convention.dtype, convention.values_dtype)
 
     def allowance(self, request: AllowanceRequest) -> list[AllowancePart]:

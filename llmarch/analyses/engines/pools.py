@@ -262,7 +262,9 @@ class Pool:
     def grows_at(self, tokens: int) -> bool:
         """Return whether a sequence of `tokens` tokens takes more than one of half as many."""
         for stage in range(len(self.stages)):
-            if self.bytes_at(tokens, 1, stage) > self.bytes_at(tokens // 2, 1, stage):
+            half = self.bytes_at(tokens // 2, 1, stage)
+            whole = self.bytes_at(tokens, 1, stage)
+            if whole > half:
                 return True
         return False
 

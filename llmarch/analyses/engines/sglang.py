@@ -167,7 +167,9 @@ class TokenPool(Pool):
         slots = self._held_requests(rooms)
         if slots is not None and slots < sequences:
             return False
-        return all(held >= sequences * tokens for held in self._held_tokens(rooms, sequences))
+        needed = sequences * tokens
+        held_tokens = self._held_tokens(rooms, sequences)
+        return all(held >= needed for held in held_tokens)
 
     def largest_batch(self, rooms: Sequence[int], tokens: int) -> int:
         """Return how many sequences of `tokens` tokens fit into the rooms of the stages."""

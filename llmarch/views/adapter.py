@@ -55,7 +55,8 @@ _MOST_TARGETS = 12
 
 def method_word(method: str) -> str:
     """Return `LoRA` for `lora`."""
-    return METHOD_WORDS.get(method, method.upper())
+    usual = method.upper()
+    return METHOD_WORDS.get(method, usual)
 
 
 def adapter_headline(r: AdapterReading) -> str:
@@ -127,11 +128,13 @@ def _target_lines(r: AdapterReading) -> list[str]:
     if not lines:
         adapter = r.adapter
         lines = [*adapter.targets, *adapter.target_parameters]
-        if adapter.target_pattern:
-            lines.append(f"modules that match {adapter.target_pattern}")
-    if len(lines) > _MOST_TARGETS:
-        left_out = len(lines) - _MOST_TARGETS
-        lines = [*lines[:_MOST_TARGETS], f"and {left_out} more (--layers)"]
+        pattern = adapter.target_pattern
+        if pattern:
+            lines.append(f"modules that match {pattern}")
+    left_out = len(lines) - _MOST_TARGETS
+    if left_out > 0:
+        lines = lines[:_MOST_TARGETS]
+        lines.append(f"and {left_out} more (--layers)")
     return lines
 
 
@@ -147,16 +150,21 @@ def _group_line(group: AdaptedGroup) -> str:
 
 def _factor_lines(r: AdapterReading) -> list[str]:
     """Return the factors on what the adapter adds, and of what they are made."""
-    scales = sorted({group.scale for group in r.groups if group.scale is not None})
-    alpha = r.adapter.alpha
-    if alpha is None or r.adapter.method != "lora":
+    adapter = r.adapter
+    alpha = adapter.alpha
+    if alpha is None or adapter.method != "lora":
         return []
+    scales: set[float] = set()
+    for group in r.groups:
+        if group.scale is not None:
+            scales.add(group.scale)
     formula = "alpha / rank"
-    if r.adapter.rank_stabilized:
+    if adapter.rank_stabilized:
         formula = "alpha / √rank (rsLoRA)"
     words = f"alpha {alpha:g}"
     if scales:
-        shown = ", ".join(f"{scale:.4g}" for scale in scales[:4])
+        first = sorted(scales)[:4]
+        shown = ", ".join(f"{scale:.4g}" for scale in first)
         words += f", {formula} = {shown}"
     return [words]
 

@@ -172,8 +172,9 @@ def short_value(value: Any) -> Any:
         return {key: short_value(inner) for key, inner in members.items()}
     if isinstance(value, (list, tuple)):
         items = cast("Sequence[Any]", value)
-        if len(items) > LONGEST_LIST:
-            return f"{len(items)} items"
+        count = len(items)
+        if count > LONGEST_LIST:
+            return f"{count} items"
         return [short_value(item) for item in items]
     return value
 
@@ -188,7 +189,9 @@ def brief_table(r: Reading | Observation) -> Table:
 def leaves(document: Mapping[str, Any], parent: str = "") -> Iterable[tuple[str, Any]]:
     """Yield the values of a document with their dotted paths, but what is not known."""
     for name, value in document.items():
-        path = f"{parent}.{name}" if parent else name
+        path = name
+        if parent:
+            path = f"{parent}.{name}"
         if isinstance(value, dict):
             yield from leaves(cast("dict[str, Any]", value), path)
         elif value not in (None, []):

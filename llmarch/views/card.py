@@ -51,20 +51,27 @@ class ModelCard(Frozen):
 def model_card(reading: Reading | Observation) -> ModelCard:
     """Return the section of a card about a model."""
     if isinstance(reading, Reading):
+        a = reading.architecture
         sheet = model_sheet(reading)
-        words = [*design_words(reading.architecture), parameter_words(reading.architecture)]
+        words = design_words(a)
+        words.append(parameter_words(a))
     else:
         sheet = inferred_sheet(reading)
-        words = observed_words(reading)
+        words = [*observed_words(reading)]
     status = reading.status
-    badge = Badge(" · ".join([*words, STATUS_WORDS[status]]), status)
+    words.append(STATUS_WORDS[status])
+    badge = Badge(" · ".join(words), status)
     return ModelCard(sheet, badge, statement(reading.raw))
 
 
 def design_words(a: Architecture) -> list[str]:
     """Return the kinds of attention and, of a mixture of experts, `MoE`."""
     names = used_mixer_names(a)
-    mixers = list(dict.fromkeys(mixer_word(a.mixers[name]) for name in names))
+    distinct: dict[str, None] = {}
+    for name in names:
+        word = mixer_word(a.mixers[name])
+        distinct[word] = None
+    mixers = list(distinct)
     more = len(mixers) - MOST_KINDS
     if more > 0:
         mixers[MOST_KINDS:] = [f"{more} more"]
@@ -78,7 +85,8 @@ def parameter_words(a: Architecture) -> str:
     """Return the total, and the active parameters where they are fewer: `235.09 B, 22 B active`."""
     counted = count_parameters(a)
     total = numbers.count(counted.total)
-    if counted.active == counted.total - counted.vision:
+    of_text = counted.total - counted.vision
+    if counted.active == of_text:
         return total
     active = numbers.count(counted.active)
     return f"{total}, {active} active"

@@ -144,7 +144,8 @@ def parameter_bars(architectures: Sequence[tuple[str, Architecture]]) -> BarChar
 
 def component_words(component: str) -> str:
     """Return the name of a component of a count in the words of the layers."""
-    return COMPONENT_WORDS.get(component, component.replace("_", " "))
+    usual = component.replace("_", " ")
+    return COMPONENT_WORDS.get(component, usual)
 
 
 def parameter_bar(

@@ -120,7 +120,8 @@ def consequence_of(key: Key) -> int:
     section, label = key
     _, _, without_name = label.partition(" ")
     worst = worst_consequences()
-    return worst.get(key, worst.get((section, without_name), 0))
+    usual = worst.get((section, without_name), 0)
+    return worst.get(key, usual)
 
 
 @cache
@@ -216,9 +217,13 @@ def comparison_table(
         cells = [row.label, *marked_cells(row, marks)]
         if is_pair:
             ratio = ratio_text(row)
-            is_repeated = row.section == CACHE and ratio == last_ratio
-            cells.append("" if is_repeated else ratio)
-            last_ratio = ratio if row.section == CACHE else ""
+            cells.append(ratio)
+            if row.section != CACHE:
+                last_ratio = ""
+            elif ratio == last_ratio:
+                cells[-1] = ""
+            else:
+                last_ratio = ratio
         body.append(cells)
     return Table(columns, body, sections, is_matrix=not is_pair)
 
@@ -284,9 +289,10 @@ def unstated_lines(name: str, reading: Reading) -> list[str]:
     """Return the facts that a GGUF file does not state, with the reasons."""
     lines: list[str] = []
     for path in unstated_paths(reading):
-        if path not in OFTEN_UNSAID:
-            reason = reading.config_evidence[path].ref
-            lines.append(f"{path}, no change: {name} does not state it: {reason}")
+        if path in OFTEN_UNSAID:
+            continue
+        evidence = reading.config_evidence[path]
+        lines.append(f"{path}, no change: {name} does not state it: {evidence.ref}")
     return lines
 
 

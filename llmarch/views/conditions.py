@@ -335,8 +335,16 @@ def check_value(
 
 def known_words(found: Sequence[Any]) -> str:
     """Return the words among values, the first of many."""
-    shown = {"yes" if one else "no" for one in found if isinstance(one, bool)}
-    shown |= {str(one) for one in found if isinstance(one, str)}
+    shown: set[str] = set()
+    for value in found:
+        if isinstance(value, str):
+            shown.add(value)
+        elif value is True:
+            shown.add("yes")
+        elif value is False:
+            shown.add("no")
     words = sorted(shown)
-    more = ", …" if len(words) > _MOST_KNOWN else ""
-    return ", ".join(words[:_MOST_KNOWN]) + more
+    listed = ", ".join(words[:_MOST_KNOWN])
+    if len(words) > _MOST_KNOWN:
+        listed += ", …"
+    return listed

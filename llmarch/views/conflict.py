@@ -24,9 +24,11 @@ def conflict_lines(r: Reading) -> list[str]:
     lines = [f"{words}; the figures below are the config's"]
     stored = stored_words(r)
     if stored and words != SELF_CONTRADICTION:
-        total = numbers.count(count_parameters(r.architecture).total)
+        counted = count_parameters(r.architecture)
+        total = numbers.count(counted.total)
         lines.append(f"parameters: {total} by the config, {stored}")
-    return [*lines, *contradicted_facts(r.findings)]
+    lines += contradicted_facts(r.findings)
+    return lines
 
 
 def conflict_words(r: Reading) -> str:

@@ -123,7 +123,8 @@ def evidence_of_all_facts(reading: Reading) -> dict[str, Evidence]:
     paths = [path for path, _ in iterate_facts(a)]
     for f in fields(a):
         group = getattr(a, f.name)
-        if group == {}:
+        is_empty = group == {}
+        if is_empty:
             paths.append(f.name)
     for path in paths:
         found[path] = evidence_around(path, reading.evidence)
@@ -359,14 +360,15 @@ def list_text(values: Sequence[Any]) -> str:
     Parts, and lists of them, have a line each.
     """
     items = [explained_value(value) for value in values]
+    has_parts = any(isinstance(value, (dict, list, tuple)) for value in values)
     separator = ", "
-    if any(isinstance(value, (dict, list, tuple)) for value in values):
+    if has_parts:
         separator = "\n"
     count = len(items)
-    if count <= MAX_ITEMS:
-        return separator.join(items)
-    first = separator.join(items[:MAX_ITEMS])
-    return f"{first}{separator}... ({count})"
+    shown = items[:MAX_ITEMS]
+    if count > MAX_ITEMS:
+        shown.append(f"... ({count})")
+    return separator.join(shown)
 
 
 def explanation_document(explanation: Explanation) -> dict[str, Any]:

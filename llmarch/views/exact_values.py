@@ -268,14 +268,16 @@ def place_text(paths: Sequence[str], fact: Fact | None) -> str:
 
 def name_and_field(path: str) -> tuple[str, str]:
     """Return the block of a path and what is below it in words: `MoE`, `router groups`."""
-    group, _, rest = path.partition(".")
+    group, _, inner_path = path.partition(".")
+    name = ""
     if group in NAMED:
-        name, _, inner_path = rest.partition(".")
-    else:
-        name, inner_path = "", rest
+        name, _, inner_path = inner_path.partition(".")
     if group == "layer_kinds" and inner_path == "norms":
         inner_path = ""
-    return name_title(name), fields_title(inner_path or ("" if name else group))
+    if not inner_path and not name:
+        inner_path = group
+    title = name_title(name)
+    return title, fields_title(inner_path)
 
 
 def is_only_field(fact: Fact, path: str) -> bool:

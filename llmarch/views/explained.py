@@ -262,10 +262,13 @@ def model_lines(found: ModelsWithIt, everything: bool) -> list[tuple[str, list[s
 
 def first_words(found: ModelsWithIt) -> str:
     """Return the models that may be the oldest, and when they were released."""
-    *most, last = found.first
-    names = " or ".join([", ".join(most), last] if most else [last])
-    dated = f" ({found.date})" if found.date else ""
-    return f"{names}{dated}, of the bundled models"
+    *most, names = found.first
+    if most:
+        others = ", ".join(most)
+        names = f"{others} or {names}"
+    if found.date:
+        names += f" ({found.date})"
+    return f"{names}, of the bundled models"
 
 
 def explanations_document(words: Sequence[ExplainedWord]) -> dict[str, Any]:

@@ -110,10 +110,13 @@ def row_sources() -> dict[Key, RowSource]:
     """Return the entries that word each row, in the order of the catalogue."""
     sources: dict[Key, RowSource] = {}
     for order, fact in enumerate(CATALOGUE):
-        if fact.words is not None:
-            key = fact.section, fact.label
-            source = sources.setdefault(key, RowSource([], order))
-            source.facts.append(fact)
+        if fact.words is None:
+            continue
+        key = fact.section, fact.label
+        if key not in sources:
+            sources[key] = RowSource([], order)
+        source = sources[key]
+        source.facts.append(fact)
     return sources
 
 
@@ -146,8 +149,9 @@ def words_of_block(fact: Fact, block: Any) -> BlockWords | None:
     if fact.words is None or owner is None:
         return None
     value = find_value(block, path)
-    taken = {"value": value, "owner": owner, "block": block}
-    text = fact.words(taken[fact.takes])
+    parts = {"value": value, "owner": owner, "block": block}
+    taken = parts[fact.takes]
+    text = fact.words(taken)
     number = number_of(fact, block, value)
     implied = "none"
     if fact.implied is not None:
@@ -233,9 +237,11 @@ def joined_texts(fact: Fact, texts: dict[str, str]) -> str:
     """
     names_by_text: dict[str, list[str]] = {}
     for name, text in texts.items():
+        title = name_title(name)
         names = names_by_text.setdefault(text, [])
-        names.append(name_title(name))
-    if fact.group == "norms" or len(names_by_text) == 1:
+        names.append(title)
+    is_common = len(names_by_text) == 1
+    if is_common or fact.group == "norms":
         return " / ".join(names_by_text)
     lines: list[str] = []
     for text, names in names_by_text.items():

@@ -143,10 +143,12 @@ def dense_lines(a: Architecture) -> list[str]:
             special.append(special_line(block))
             continue
         line = ", ".join(dense_words(block))
+        layers = plural(times, "layer")
         plain.append(line)
-        counted.append(f"{line} · {plural(times, 'layer')}")
-    several = len(plain) > 1
-    return [*(counted if several else plain), *special]
+        counted.append(f"{line} · {layers}")
+    if len(plain) > 1:
+        return counted + special
+    return plain + special
 
 
 def special_line(f: Dense) -> str:

@@ -86,13 +86,15 @@ def by_release(readings: Sequence[Shown]) -> list[Shown]:
 def gallery_cards(readings: Sequence[Reading | Observation]) -> list[GalleryCard]:
     """Return the card of each model, in the same order."""
     names = column_names(readings)
-    ids = file_ids([r.raw.reference for r in readings])
+    references = [r.raw.reference for r in readings]
+    ids = file_ids(references)
     cards: list[GalleryCard] = []
     for r, name, id in zip(readings, names, ids, strict=True):
         if isinstance(r, Reading):
-            cards.append(card_of(r, name, id))
+            card = card_of(r, name, id)
         else:
-            cards.append(observed_card(r, name, id))
+            card = observed_card(r, name, id)
+        cards.append(card)
     return cards
 
 
@@ -128,7 +130,9 @@ def file_ids(references: Sequence[str]) -> list[str]:
     """Return a name for the files of each model, no two alike, safe in paths and addresses."""
     found: dict[str, None] = {}
     for reference in references:
-        name = _NOT_IN_FILES.sub("-", reference.lower()).strip(".-") or "model"
+        lower = reference.lower()
+        plain = _NOT_IN_FILES.sub("-", lower)
+        name = plain.strip(".-") or "model"
         id, number = name, 1
         while id in found:
             number += 1
@@ -201,8 +205,9 @@ def pair_of_models(first: Reading | Observation, second: Reading | Observation) 
     section = ""
     for i, cells in enumerate(table.rows):
         section = table.sections.get(i, section)
-        row = (section, *cells, "")
-        rows.append(row[:PAIR_COLUMNS])
+        filled = (section, *cells, "")
+        row = filled[:PAIR_COLUMNS]
+        rows.append(row)
     return ComparedPair(
         headline=compared.summary or compared.verdict,
         rows=tuple(rows),

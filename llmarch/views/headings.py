@@ -92,8 +92,9 @@ def origin(raw: RawModel, model_type: str) -> str:
     if revision != "main":
         repository += f"@{revision}"
     source = SOURCE_WORDS[raw.kind]
-    if raw.commit:
-        short = abbreviate_commit(raw.commit)
+    commit = raw.commit
+    if commit:
+        short = abbreviate_commit(commit)
         source += f" {short}"
     return f"{repository} · {model_type} · {source}"
 

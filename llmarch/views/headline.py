@@ -144,10 +144,11 @@ def design_phrases(rows: Sequence[ComparedRow]) -> list[HeadlinePart]:
 
 def is_other_form(row: ComparedRow) -> bool:
     """Return whether the cells of a row differ in more than their numbers."""
-    if row.section == "Feed-forward" and ABSENT in row.cells:
+    cells = row.cells
+    if row.section == "Feed-forward" and ABSENT in cells:
         return False
     forms: set[str] = set()
-    for cell in row.cells:
+    for cell in cells:
         form = NUMBERS_AND_PLURALS.sub("", cell)
         forms.add(form)
     return len(forms) > 1
@@ -245,12 +246,17 @@ def size_phrase(ratio: float, noun: str) -> str:
 
 def close_phrase(ratio: float, noun: str) -> str:
     """Return `2.7 % fewer parameters`, `a 5 % larger hidden size`."""
-    percent = f"{100 * abs(ratio - 1):.2g} %"
-    if noun.endswith("s"):
-        word = "more" if ratio > 1 else "fewer"
-        return f"{percent} {word} {noun}"
-    word = "larger" if ratio > 1 else "smaller"
-    return f"a {percent} {word} {noun}"
+    change = abs(ratio - 1)
+    percent = f"{100 * change:.2g} %"
+    is_plural = noun.endswith("s")
+    if ratio > 1:
+        word = "more" if is_plural else "larger"
+    else:
+        word = "fewer" if is_plural else "smaller"
+    phrase = f"{percent} {word} {noun}"
+    if is_plural:
+        return phrase
+    return f"a {phrase}"
 
 
 # Small differences

@@ -279,7 +279,9 @@ def in_order(names: frozenset[str]) -> tuple[str, ...]:
 
 def term_weight(name: str) -> float:
     """Return what a term weighs."""
-    return ROUTER_WEIGHT if name in ROUTER else WEIGHTS.get(name, 1.0)
+    if name in ROUTER:
+        return ROUTER_WEIGHT
+    return WEIGHTS.get(name, 1.0)
 
 
 def new_fact_words(
@@ -314,12 +316,16 @@ def difference_words(near: LikeModel) -> str:
     """Return how a model differs, in words: `with group limit, without NoPE`."""
     parts: list[str] = []
     if near.adds:
-        parts.append(f"with {', '.join(near.adds)}")
+        added = ", ".join(near.adds)
+        parts.append(f"with {added}")
     if near.lacks:
-        parts.append(f"without {', '.join(near.lacks)}")
+        lacking = ", ".join(near.lacks)
+        parts.append(f"without {lacking}")
     if not parts:
         return "the same design"
-    return f"{plural(near.differences, 'difference')}: {'; '.join(parts)}"
+    differences = plural(near.differences, "difference")
+    joined = "; ".join(parts)
+    return f"{differences}: {joined}"
 
 
 def size_beside(size: float) -> str:

@@ -196,10 +196,12 @@ def footprint_rows(footprints: Sequence[Footprint]) -> list[list[str]]:
     rows: list[list[str]] = []
     for label, field_of in FOOTPRINT_ROWS:
         sizes = [field_of(f) for f in footprints]
-        if label == STATE and not any(sizes):
+        has_size = any(sizes)
+        if label == STATE and not has_size:
             continue
         cells = map(numbers.size, sizes)
-        rows.append([label, *cells])
+        row = [label, *cells]
+        rows.append(row)
     return rows
 
 
@@ -409,11 +411,14 @@ def degree_lines(p: Plan) -> list[str]:
     possible: list[str] = []
     refused: dict[str, list[str]] = {}
     for degree, reasons in p.degrees.items():
-        if reasons:
-            reason = reasons[0].removesuffix(f" by {degree}")
-            refused.setdefault(reason, []).append(number(degree))
-        else:
-            possible.append(number(degree))
+        shown = number(degree)
+        if not reasons:
+            possible.append(shown)
+            continue
+        suffix = f" by {degree}"
+        reason = reasons[0].removesuffix(suffix)
+        same = refused.setdefault(reason, [])
+        same.append(shown)
     usual = ", ".join(possible)
     lines = [f"divides by {usual}"]
     for reason, degrees in refused.items():
@@ -516,8 +521,9 @@ def speed_lines(p: PlannedModel) -> list[str]:
 
 def peak_words(speed: SpeedBounds) -> str:
     """Return `1,979 TFLOP/s of fp8 a GPU`."""
-    peak = (speed.peak or 0) / 1e12
-    return f"{peak:,.0f} TFLOP/s of {speed.compute_type} a GPU"
+    peak = speed.peak or 0
+    tera = peak / 1e12
+    return f"{tera:,.0f} TFLOP/s of {speed.compute_type} a GPU"
 
 
 def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
@@ -525,13 +531,15 @@ def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
     names_by_warning: dict[str, list[str]] = {}
     for p in planned:
         for warning in p.plan.warnings:
-            names_by_warning.setdefault(warning, []).append(p.name)
+            names = names_by_warning.setdefault(warning, [])
+            names.append(p.name)
     lines: list[str] = []
     for warning, names in names_by_warning.items():
         if len(names) == len(planned) > 1:
             lines.append(warning)
         else:
-            lines.append(f"{', '.join(names)}: {warning}")
+            some = ", ".join(names)
+            lines.append(f"{some}: {warning}")
     if len(planned) > 1:
         lines += grounds(planned)
     return lines
@@ -543,11 +551,14 @@ def grounds(planned: Sequence[PlannedModel]) -> list[str]:
     for p in planned:
         plan = p.plan
         source = f"weights {plan.weights.source}"
-        for text in (source, *plan.assumptions, *plan.remarks):
-            names_by_text.setdefault(text, []).append(p.name)
+        texts = (source, *plan.assumptions, *plan.remarks)
+        for text in texts:
+            names = names_by_text.setdefault(text, [])
+            names.append(p.name)
+    count = len(planned)
     lines: list[str] = []
     for text, names in names_by_text.items():
-        if len(names) == len(planned):
+        if len(names) == count:
             lines.append(text)
         else:
             some = ", ".join(names)

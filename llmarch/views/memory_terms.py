@@ -150,5 +150,6 @@ def memory_at_contexts(r: Reading) -> MemoryAtContexts:
     for tokens in shown_contexts(r.architecture):
         options = PlanOptions(context=tokens)
         planned = planner.plan(options)
-        footprints[tokens] = planned.plan.one_copy
+        plan = planned.plan
+        footprints[tokens] = plan.one_copy
     return MemoryAtContexts(footprints)

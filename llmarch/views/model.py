@@ -141,9 +141,13 @@ def stated_active_lines(p: Parameters, published: Sequence[Mapping[str, Any]]) -
     for stated in published:
         if stated["figure"] != "card_active":
             continue
-        who = "the maker says" if "maker" in stated["source"] else "others say"
-        shown = f"{stated['value'] / 10**9:g}"
-        lines.append(f"{who} {shown} B active: {convention_words(p, shown)}")
+        who = "others say"
+        if "maker" in stated["source"]:
+            who = "the maker says"
+        billions = stated["value"] / 10**9
+        shown = f"{billions:g}"
+        convention = convention_words(p, shown)
+        lines.append(f"{who} {shown} B active: {convention}")
     return lines
 
 
@@ -166,8 +170,10 @@ def convention_words(p: Parameters, shown: str) -> str:
     if fitting:
         return " or ".join(fitting)
     stated = float(shown) * 10**9
-    nearest = min(counts, key=lambda words: abs(counts[words] - stated))
-    return f"nearest is {numbers.count(counts[nearest])} {nearest}"
+    distances = {words: abs(n - stated) for words, n in counts.items()}
+    nearest = min(distances, key=distances.__getitem__)
+    count = numbers.count(counts[nearest])
+    return f"nearest is {count} {nearest}"
 
 
 def layer_lines(a: Architecture) -> list[str]:

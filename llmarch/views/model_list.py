@@ -63,9 +63,11 @@ def recipe_text(entry: ListedModel) -> str:
 
 def active_text(entry: ListedModel) -> str:
     """Return the active parameters, nothing where all but the encoder's are."""
-    if entry["active"] == entry["total"] - entry["vision"]:
+    active = entry["active"]
+    of_text = entry["total"] - entry["vision"]
+    if active == of_text:
         return ""
-    return numbers.count(entry["active"])
+    return numbers.count(active)
 
 
 def context_text(entry: ListedModel) -> str:
@@ -74,17 +76,25 @@ def context_text(entry: ListedModel) -> str:
         return "?"
     text = numbers.context(entry["context"])
     mark = entry["uncertain"].get("context_length")
-    return f"{text} ({mark})" if mark else text
+    if not mark:
+        return text
+    return f"{text} ({mark})"
 
 
 def vision_text(entry: ListedModel) -> str:
     """Return the parameters of the encoder, nothing without one."""
-    return numbers.count(entry["vision"]) if entry["vision"] else ""
+    vision = entry["vision"]
+    if not vision:
+        return ""
+    return numbers.count(vision)
 
 
 def origin_text(entry: ListedModel) -> str:
     """Return whether the config is a copy of the published one, reconstructed or a stand-in."""
-    return entry["config"] if entry["config"] in UNPUBLISHED else "published"
+    state = entry["config"]
+    if state in UNPUBLISHED:
+        return state
+    return "published"
 
 
 UNPUBLISHED = ("reconstructed", "stand-in")
@@ -145,8 +155,11 @@ class BundledModels:
         column = INDEX_COLUMNS.get(name.lower())
         if column is not None:
             value = entry[column.key]
-            return cast("list[Any]", value) if isinstance(value, list) else [value]
-        return values_named(self.facts(entry["alias"]), name)
+            if isinstance(value, list):
+                return cast("list[Any]", value)
+            return [value]
+        facts = self.facts(entry["alias"])
+        return values_named(facts, name)
 
     def all_values(self, name: str) -> list[Any]:
         """Return the values of all models for a name."""
@@ -284,9 +297,11 @@ def sort_models(
         known: list[ListedModel] = []
         unknown: list[ListedModel] = []
         for entry in entries:
-            has_value = sort_value(models, entry, bare) is not None
-            side = known if has_value else unknown
-            side.append(entry)
+            value = sort_value(models, entry, bare)
+            if value is None:
+                unknown.append(entry)
+            else:
+                known.append(entry)
         known.sort(key=lambda entry: sort_key(models, entry, bare), reverse=is_descending)
         entries = known + unknown
     return entries
@@ -294,8 +309,10 @@ def sort_models(
 
 def sort_value(models: BundledModels, entry: ListedModel, name: str) -> Any:
     """Return the value of a model that sorts it, None without one."""
-    values = [value for value in models.values(entry, name) if value is not None]
-    return values[0] if values else None
+    for value in models.values(entry, name):
+        if value is not None:
+            return value
+    return None
 
 
 def sort_key(models: BundledModels, entry: ListedModel, name: str) -> tuple[float, Any]:

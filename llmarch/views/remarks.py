@@ -53,8 +53,12 @@ def reading_warnings(readings: Sequence[Reading]) -> list[str]:
     The model's name stands before each line where there are several.
     """
     warnings: list[str] = []
+    several = len(readings) > 1
     for reading in readings:
-        prefix = f"{reading.name}: " if len(readings) > 1 else ""
+        prefix = ""
+        if several:
+            prefix = f"{reading.name}: "
         lines = [*conflict_lines(reading), *stand_ins(reading)]
-        warnings += [f"{prefix}{line}" for line in lines]
+        for line in lines:
+            warnings.append(f"{prefix}{line}")
     return warnings

@@ -71,7 +71,9 @@ def outcome_words(scenario: Scenario) -> str:
     plan = scenario.planned.plan
     words = [planned_fit_words(scenario.planned)]
     if plan.beyond_context:
-        words.append(f"beyond its own context of {numbers.context(plan.context_limit or 0)}")
+        limit = plan.context_limit or 0
+        shown = numbers.context(limit)
+        words.append(f"beyond its own context of {shown}")
     return ", ".join(filter(None, words))
 
 

@@ -71,9 +71,13 @@ def hidden_paths(models: Sequence[ComparedModel], key: Key, has_words: bool) -> 
 
 def holders_differ(rows: Sequence[Row | None]) -> bool:
     """Return whether not the same blocks of all models have the fact."""
-    nobody: frozenset[str] = frozenset()
-    holders = {nobody if row is None else row.holders for row in rows}
-    return len(holders) > 1
+    distinct: set[frozenset[str] | None] = set()
+    for row in rows:
+        holders: frozenset[str] | None = frozenset()
+        if row is not None:
+            holders = row.holders
+        distinct.add(holders)
+    return len(distinct) > 1
 
 
 def row_text(row: Row | None, full: bool) -> str:

@@ -123,7 +123,8 @@ def all_fields(path: str) -> str:
     _, _, inner_path = path.partition(".")
     name = block_name(path)
     if name:
-        inner_path = inner_path.removeprefix(f"{name}.")
+        prefix = f"{name}."
+        inner_path = inner_path.removeprefix(prefix)
     return fields_title(inner_path or path)
 
 

@@ -156,9 +156,12 @@ def kinds_with(a: Architecture, block: str) -> list[str]:
     found: list[str] = []
     kinds = dict.fromkeys(a.layers)
     for kind in kinds:
-        steps = a.layer_kinds[kind].steps
-        branches = [branch for step in steps for branch in step.branches]
-        if any(branch.block == block for branch in branches):
+        layer_kind = a.layer_kinds[kind]
+        blocks: set[str] = set()
+        for step in layer_kind.steps:
+            for branch in step.branches:
+                blocks.add(branch.block)
+        if block in blocks:
             found.append(kind)
     return found
 
@@ -294,9 +297,11 @@ def partial_reach(mixers: Sequence[Mixer]) -> str:
 def state_word(a: Architecture) -> str:
     """Return what the part of the cache that does not grow is called."""
     mixers = a.mixers.values()
-    if any(isinstance(m, CompressedAttention) for m in mixers):
+    is_compressed = any(isinstance(m, CompressedAttention) for m in mixers)
+    if is_compressed:
         return "compressor state"
-    if any(isinstance(m, LinearAttention) for m in mixers):
+    is_recurrent = any(isinstance(m, LinearAttention) for m in mixers)
+    if is_recurrent:
         return "recurrent state"
     if any(isinstance(m, Attention) and (m.conv_kernels or m.kv_conv) for m in mixers):
         return "last tokens of the convolutions"
@@ -308,10 +313,14 @@ def state_word(a: Architecture) -> str:
 
 def step_placement(s: Step) -> str:
     """Return where the norms of a step sit: `pre-norm`, `parallel, post-norm`."""
-    pre_norms = [s.pre_norm, *(branch.pre_norm for branch in s.branches)]
-    inner_norms = [s.join_norm, *(branch.post_norm for branch in s.branches)]
+    pre_norms = [s.pre_norm]
+    inner_norms = [s.join_norm]
+    for branch in s.branches:
+        pre_norms.append(branch.pre_norm)
+        inner_norms.append(branch.post_norm)
     before = any(pre_norms) or s.skip_from is not None
-    word = PLACEMENTS[before, any(inner_norms)]
+    inside = any(inner_norms)
+    word = PLACEMENTS[before, inside]
     if s.residual == "after_norm":
         word = "post-norm (the stream continues from the norm)"
     elif s.after_norm:

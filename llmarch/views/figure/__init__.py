@@ -98,9 +98,11 @@ def row_words(row: ComparedRow) -> str:
     """Return a row on one line: `Findings tensor-missing: – / model.norm.weight`."""
     cells: list[str] = []
     for cell in row.cells:
-        cells.append(on_one_line(cell))
+        text = on_one_line(cell)
+        cells.append(text)
     values = " / ".join(cells)
-    return f"{row.section} {row.label}: {values}"
+    name = f"{row.section} {row.label}"
+    return f"{name}: {values}"
 
 
 def model_picture(name: str, r: Reading, m: ComparedModel, colours: KindColours) -> ModelPicture:

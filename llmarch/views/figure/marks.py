@@ -82,11 +82,11 @@ def panel_marks(panels: Sequence[Panel], i: int) -> PanelMarks:
 def block_lines(stack: ModelStack) -> dict[str, tuple[str, ...]]:
     """Return what boxes say, by class of block; of several boxes of a class the first."""
     lines: dict[str, tuple[str, ...]] = {}
-    steps = [step for column in stack.columns for step in column.steps]
-    for step in steps:
-        for branch in step.branches:
-            box = branch.box
-            lines.setdefault(box.panel, box.lines)
+    for column in stack.columns:
+        for step in column.steps:
+            for branch in step.branches:
+                box = branch.box
+                lines.setdefault(box.panel, box.lines)
     return lines
 
 
@@ -226,7 +226,9 @@ def marked_box(box: Box, other: Box | None) -> Box:
 def line_marks(lines: Sequence[str], others: Sequence[str]) -> tuple[Mark, ...]:
     """Return the mark of each line: `size` where the other model has other numbers."""
     marks: list[Mark] = []
-    for line, other in zip_longest(lines, others[: len(lines)]):
+    count = len(lines)
+    counterparts = others[:count]
+    for line, other in zip_longest(lines, counterparts):
         mark: Mark = ""
         if other is not None and mark_of(line, other) == "size":
             mark = "size"
@@ -240,7 +242,8 @@ def marked_sources(boxes: Sequence[Box], others: Sequence[Box]) -> list[Box]:
     marked: list[Box] = []
     for box in boxes:
         other = by_path.get(box.path)
-        marked.append(marked_box(box, other))
+        marked_one = marked_box(box, other)
+        marked.append(marked_one)
     return marked
 
 

@@ -205,9 +205,9 @@ def belongs(source: RowSource, sides: Sequence[Blocks]) -> bool:
     for blocks in sides:
         for path, block in blocks.items():
             group, _, _ = path.partition(".")
-            facts = [fact for fact in source.facts if fact.group == group]
-            if any(fact.belongs_to(block) for fact in facts):
-                return True
+            for fact in source.facts:
+                if fact.group == group and fact.belongs_to(block):
+                    return True
     return False
 
 

@@ -146,12 +146,18 @@ def layers_with_experts(a: Architecture) -> list[bool]:
 def has_dense_prefix(a: Architecture) -> bool:
     """Return whether the first layers are dense and all later ones have experts."""
     experts = layers_with_experts(a)
-    first = experts.index(True) if True in experts else 0
-    return first > 0 and all(experts[first:])
+    if True not in experts:
+        return False
+    first = experts.index(True)
+    rest = experts[first:]
+    return first > 0 and all(rest)
 
 
 def has_interleaved_experts(a: Architecture) -> bool:
     """Return whether dense layers follow layers with experts."""
     experts = layers_with_experts(a)
-    first = experts.index(True) if True in experts else 0
-    return True in experts and not all(experts[first:])
+    if True not in experts:
+        return False
+    first = experts.index(True)
+    rest = experts[first:]
+    return not all(rest)

@@ -128,7 +128,11 @@ def without_layers(figure: Figure, strips: bool, narrow: bool) -> Group:
 
 def drawn_panels(panels: Sequence[Panel], width: float) -> list[tuple[Panel, Group]]:
     """Return panels, each with its drawing."""
-    return [(panel, panel_group(panel, width)) for panel in panels]
+    drawn: list[tuple[Panel, Group]] = []
+    for panel in panels:
+        group = panel_group(panel, width)
+        drawn.append((panel, group))
+    return drawn
 
 
 # Names

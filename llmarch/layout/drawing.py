@@ -169,8 +169,9 @@ class Wire(NamedTuple):
     @property
     def segments(self) -> Iterator[tuple[Point, Point]]:
         """Yield the straight parts."""
-        ends = self.points[1:]
-        yield from zip(self.points, ends, strict=False)
+        points = self.points
+        ends = points[1:]
+        yield from zip(points, ends, strict=False)
 
     @property
     def head(self) -> tuple[Point, ...]:

@@ -184,8 +184,9 @@ def columns_group(
 
 def is_inlet(name: str) -> bool:
     """Return whether an anchor is where something enters a column from outside."""
-    parts = name.split(":")
-    return parts[0] == "inlet" and len(parts) > 2
+    kind, *rest = name.split(":")
+    has_place = len(rest) > 1
+    return kind == "inlet" and has_place
 
 
 def keep_inlets(group: Group, drawn: Group, x: float, y: float, column: str = "") -> None:

@@ -230,7 +230,8 @@ def listing_lines(t: Table, kept: int) -> list[str]:
 
 def padded_cell(cell: str, width: int) -> str:
     """Return a cell with blanks behind it, so that it is as wide as its column."""
-    return cell + " " * (width - cell_len(cell))
+    missing = width - cell_len(cell)
+    return cell + " " * missing
 
 
 def shared_widths(

@@ -504,7 +504,9 @@ def side_document(side: ComparedSide | None) -> dict[str, Any] | None:
 
 def rules(table: Iterable[Rule]) -> dict[str, Any]:
     """Return the document of the table of rules; `pattern` is null for findings."""
-    return {**document_head("rules"), "rules": [r._asdict() for r in table]}
+    document = document_head("rules")
+    document["rules"] = [r._asdict() for r in table]
+    return document
 
 
 # A line for each model
@@ -516,7 +518,9 @@ def json_lines(document: Any) -> str:
     A document that has rows (the models of `list`, the commits of `log`) is a line for each of
     them, which says what it is a row of; others are one line, and a list of documents one each.
     """
-    return "\n".join(map(json_line, _line_objects(document)))
+    objects = _line_objects(document)
+    lines = map(json_line, objects)
+    return "\n".join(lines)
 
 
 def json_line(value: Any) -> str:

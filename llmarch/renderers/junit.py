@@ -88,7 +88,9 @@ def add_failure(case: ET.Element, failing: Sequence[Change]) -> None:
 
 def detailed_line(c: Change) -> str:
     """Return a change, what it breaks, and its id."""
-    return f"{change_line(c)} ({change_details(c)})"
+    line = change_line(c)
+    details = change_details(c)
+    return f"{line} ({details})"
 
 
 def add_problem(case: ET.Element, tag: str, kind: str, message: str, lines: Iterable[str]) -> None:

@@ -21,7 +21,9 @@ def ndjson_line(row: Mapping[str, Any]) -> str:
 
 def csv_head() -> str:
     """Return the line with the names of the columns."""
-    return _csv_line([column.name for column in row_columns()])
+    columns = row_columns()
+    names = [column.name for column in columns]
+    return _csv_line(names)
 
 
 def csv_line(row: Mapping[str, Any]) -> str:
@@ -48,7 +50,8 @@ def storable_text(text: str) -> str:
 
 def one_line_text(text: str) -> str:
     """Return text without line breaks, which would end the row of a file that is cut anywhere."""
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    without_returns = text.replace("\r", "\\r")
+    return without_returns.replace("\n", "\\n")
 
 
 def _csv_line(cells: list[Any]) -> str:

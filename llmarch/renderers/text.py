@@ -163,7 +163,9 @@ def text(value: str, style: str = "") -> Text:
 
 def broken_text(value: Text, width: int) -> Text:
     """Return text with line ends where it has to be broken, in the same styles."""
-    return Text("\n").join(broken_lines(value, width))
+    line_end = Text("\n")
+    lines = broken_lines(value, width)
+    return line_end.join(lines)
 
 
 def broken_lines(value: Text, width: int) -> list[Text]:

@@ -75,8 +75,10 @@ def content_text(content: Iterable[Content]) -> Markup:
 
 def escaped_text(text: str) -> Markup:
     """Return a text with its lines; markup and control characters are escaped."""
-    lines = [escaped(line) for line in text.split("\n")]
-    return Markup("<br>".join(lines))
+    lines = text.split("\n")
+    shown = [escaped(line) for line in lines]
+    joined = "<br>".join(shown)
+    return Markup(joined)
 
 
 def attribute_text(attributes: dict[str, Attribute]) -> str:
@@ -108,7 +110,8 @@ def outside_link(words: str, address: str) -> Markup:
 
 def embedded_json(id: str, data: object) -> Markup:
     """Return data for a script of the page; no text in it can end the element."""
-    return Markup(f'<script type="application/json" id="{id}">{safe_json(data)}</script>')
+    content = safe_json(data)
+    return Markup(f'<script type="application/json" id="{id}">{content}</script>')
 
 
 def safe_json(data: object) -> str:
@@ -128,7 +131,8 @@ def inline_file(name: str) -> Markup:
 
 def file_text(name: str) -> str:
     """Return the text of a file of this folder."""
-    return (FOLDER / name).read_text(encoding="utf-8")
+    path = FOLDER / name
+    return path.read_text(encoding="utf-8")
 
 
 def html_document(

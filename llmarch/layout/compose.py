@@ -76,8 +76,8 @@ def with_remarks(group: Group, figure: Figure) -> Group:
     for text in figure.warnings:
         lines = wrapped_lines(text, FACT, room, bold=True, most=9)
         top = y + 8
-        below = whole.paragraph(0, top, lines, FACT, step=LINE_HEIGHT, bold=True)
-        y = below - 4
+        bottom = whole.paragraph(0, top, lines, FACT, step=LINE_HEIGHT, bold=True)
+        y = bottom - 4
     if figure.warnings:
         y += 16
     whole.place_corner(group, 0, y)
@@ -85,8 +85,8 @@ def with_remarks(group: Group, figure: Figure) -> Group:
         y = whole.bounds.bottom + 20
     for text in figure.notes:
         lines = wrapped_lines(text, SMALL, room, most=9)
-        below = whole.paragraph(0, y, lines, SMALL, "muted", step=13)
-        y = below + 3
+        bottom = whole.paragraph(0, y, lines, SMALL, "muted", step=13)
+        y = bottom + 3
     return whole
 
 

@@ -177,15 +177,19 @@ def _weight_lines(r: AdapterReading) -> list[str]:
     count = numbers.plural(len(tensors), "tensor")
     if not tensors.has_shapes:
         return [f"{count} named; their shapes were not read"]
-    dtypes = sorted({group.dtype for group in tensors})
-    return [f"{numbers.size(tensors.bytes)} stored in {count}, {', '.join(dtypes)}"]
+    dtypes = {group.dtype for group in tensors}
+    listed = ", ".join(sorted(dtypes))
+    size = numbers.size(tensors.bytes)
+    return [f"{size} stored in {count}, {listed}"]
 
 
 def _notes(r: AdapterReading) -> list[str]:
     """Return the status, the findings, and keys without a use."""
-    lines = [_STATUS[r.status], *map(finding_line, r.findings)]
+    lines = [_STATUS[r.status]]
+    lines += map(finding_line, r.findings)
     if r.unread_keys:
-        lines.append(f"keys that llmarch does not read: {', '.join(r.unread_keys)}")
+        keys = ", ".join(r.unread_keys)
+        lines.append(f"keys that llmarch does not read: {keys}")
     return lines
 
 

@@ -96,7 +96,9 @@ def mixer_uses(a: Architecture) -> list[MixerUse]:
     uses: list[MixerUse] = []
     for name, layers in layers_by_mixer(a).items():
         m = a.mixers[name]
-        uses.append(MixerUse(m, layers, mixer_details(a, m)))
+        details = mixer_details(a, m)
+        use = MixerUse(m, layers, details)
+        uses.append(use)
     return uses
 
 
@@ -114,11 +116,16 @@ def details_of_all(groups: dict[str, list[MixerUse]]) -> list[str]:
     """Return the details that all softmax mixers share, if they have several headings."""
     softmax_groups: list[list[MixerUse]] = []
     for group in groups.values():
-        if not isinstance(group[0].mixer, LinearAttention):
+        first = group[0]
+        if not isinstance(first.mixer, LinearAttention):
             softmax_groups.append(group)
     if len(softmax_groups) < 2:
         return []
-    return in_common(use.details for group in softmax_groups for use in group)
+    details: list[list[str]] = []
+    for group in softmax_groups:
+        for use in group:
+            details.append(use.details)
+    return in_common(details)
 
 
 def in_common(lists: Iterable[list[str]]) -> list[str]:
@@ -325,7 +332,9 @@ LATENT_GATES = {
 def latent_details(a: Architecture, m: LatentAttention) -> Iterator[str]:
     """Yield the dims of MLA's heads, its indexer, factors, and a bias."""
     dims = f"{number(m.qk_nope_head_dim)} + {number(m.qk_rope_head_dim)}"
-    position = "rotary" if m.rope else "shared"
+    position = "shared"
+    if m.rope:
+        position = "rotary"
     yield f"head dims: {dims} {position} for q and k, {number(m.v_head_dim)} for v"
     if m.indexer:
         most = number(m.indexer.top_k)

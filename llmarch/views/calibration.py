@@ -51,7 +51,11 @@ def calibration_view(name: str, calibration: Calibration) -> Sheet:
 def figures_table(calibration: Calibration) -> Table:
     """Return the table of figures, a row each."""
     columns = ["on one GPU", "log", "llmarch", "off", "with the logged room"]
-    return Table(columns, [figure_row(d) for d in calibration.differences])
+    body: list[list[str]] = []
+    for difference in calibration.differences:
+        row = figure_row(difference)
+        body.append(row)
+    return Table(columns, body)
 
 
 def figure_row(difference: FigureDifference) -> list[str]:

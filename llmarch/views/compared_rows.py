@@ -157,7 +157,8 @@ def changed_paths(
     changed: dict[Key, list[str]] = {}
     for path in changed_fact_paths(first, a, alignment):
         fact = find_fact(path, first, a)
-        paths = changed.setdefault(key_of(path, fact), [])
+        key = key_of(path, fact)
+        paths = changed.setdefault(key, [])
         paths.append(path)
     return changed
 
@@ -212,7 +213,8 @@ def place_of(fact: Fact | None) -> Place:
     if fact is None:
         return len(SECTIONS), DETAIL, len(CATALOGUE)
     section = SECTIONS.index(fact.section)
-    return section, fact.rank, CATALOGUE.index(fact)
+    order = CATALOGUE.index(fact)
+    return section, fact.rank, order
 
 
 def row_of_words(models: Sequence[ComparedModel], key: Key) -> ComparedRow | None:

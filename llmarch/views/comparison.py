@@ -130,8 +130,11 @@ def worst_consequences() -> dict[Key, int]:
     found: dict[Key, int] = {}
     for fact in CATALOGUE:
         key = fact.section, fact.label
-        severity = SEVERITIES.index(fact.rule.severity)
-        found[key] = min(severity, found.get(key, severity))
+        rule = fact.rule
+        severity = SEVERITIES.index(rule.severity)
+        known = found.get(key, severity)
+        worst = min(severity, known)
+        found[key] = worst
     return found
 
 
@@ -168,7 +171,9 @@ def rows_of_models(
     models: what is compared of each model.
     """
     entries = list(map(make_entry, readings))
-    return with_checkpoint_rows(by_consequence(list(compared_rows(models))), entries)
+    rows = list(compared_rows(models))
+    ordered = by_consequence(rows)
+    return with_checkpoint_rows(ordered, entries)
 
 
 def verdict_words(same: bool, differing: Sequence[str], conflicts: Sequence[str]) -> str:
@@ -191,7 +196,9 @@ def conflict_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[st
     """Return what contradicts what in each model that has a conflict, and what is stored."""
     notes: list[str] = []
     for name, r in zip(names, readings, strict=True):
-        notes += [f"{name}: {line}" for line in conflict_lines(r)]
+        for line in conflict_lines(r):
+            note = f"{name}: {line}"
+            notes.append(note)
     return notes
 
 
@@ -321,5 +328,7 @@ def comparison_notes(names: Sequence[str], readings: Sequence[Reading]) -> list[
     """Return the remarks about each model, with its name."""
     notes: list[str] = []
     for name, r in zip(names, readings, strict=True):
-        notes += [f"{name}: {remark}" for remark in remarks(r)]
+        for remark in remarks(r):
+            note = f"{name}: {remark}"
+            notes.append(note)
     return notes

@@ -128,8 +128,12 @@ def parse_number(text: str) -> float | None:
     matched = _NUMBER.fullmatch(text)
     if matched is None:
         return None
-    digits = matched[1].replace(",", "").replace("_", "")
-    return float(digits) * _UNITS[matched[2].lower()]
+    digits = matched[1]
+    unit = matched[2].lower()
+    for separator in (",", "_"):
+        digits = digits.replace(separator, "")
+    factor = _UNITS[unit]
+    return float(digits) * factor
 
 
 def is_number(value: Any) -> bool:

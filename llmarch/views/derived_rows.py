@@ -210,8 +210,10 @@ def count_row(section: str, label: str, parameters: int, words: str = "{}") -> R
     parameters: the number.
     words: the words around it.
     """
-    text = words.format(numbers.count(parameters))
-    exact = words.format(number(parameters))
+    rounded = numbers.count(parameters)
+    digits = number(parameters)
+    text = words.format(rounded)
+    exact = words.format(digits)
     return derived_row(section, label, text, parameters, exact)
 
 
@@ -264,5 +266,7 @@ def cache_rows(a: Architecture, contexts: Sequence[int] = CONTEXTS) -> Iterator[
 
 def size_row(label: str, size: int) -> Row:
     """Return a row of the cache with a number of bytes."""
-    exact = f"{number(size)} B"
-    return derived_row(CACHE, label, numbers.size(size), size, exact)
+    text = numbers.size(size)
+    digits = number(size)
+    exact = f"{digits} B"
+    return derived_row(CACHE, label, text, size, exact)

@@ -112,8 +112,10 @@ def fields_text(part: Any) -> str:
     words: list[str] = []
     for field in fields(part):
         value = getattr(part, field.name)
-        if value != default_of(field):
-            words.append(f"{field.name} {exact_text(value)}")
+        default = default_of(field)
+        if value != default:
+            shown = exact_text(value)
+            words.append(f"{field.name} {shown}")
     return ", ".join(words) or "defaults"
 
 

@@ -71,7 +71,11 @@ def numbers_having(term: Term, readings: Sequence[Reading]) -> list[int]:
     """Return the numbers of the models that have what a term names."""
     if term.is_in is None:
         return []
-    return [i for i, r in enumerate(readings) if term.is_in(r.architecture)]
+    having: list[int] = []
+    for i, r in enumerate(readings):
+        if term.is_in(r.architecture):
+            having.append(i)
+    return having
 
 
 def dated_feature(

@@ -235,7 +235,11 @@ def is_seen(ratio: float) -> bool:
 
 def size_phrase(ratio: float, noun: str) -> str:
     """Return `1.5 × the routed experts`, `half the query heads`, `2.7 % fewer parameters`."""
-    if (abs(ratio - 1) < 0.2 and noun in PARAMETERS.values()) or abs(ratio - 1) < CLOSE:
+    change = abs(ratio - 1)
+    limit = CLOSE
+    if noun in PARAMETERS.values():
+        limit = max(limit, 0.2)
+    if change < limit:
         return close_phrase(ratio, noun)
     if ratio == 2:
         return f"twice the {noun}"

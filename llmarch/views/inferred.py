@@ -107,8 +107,11 @@ def block_paths(seen: InferredModel) -> list[str]:
     paths: dict[str, None] = {}
     for path in seen.facts:
         group, *names = path.split(".")
-        if group in ("mixers", "ffns", "towers"):
-            paths[f"{group}.{names[0]}"] = None
+        if group not in ("mixers", "ffns", "towers"):
+            continue
+        name = names[0]
+        block = f"{group}.{name}"
+        paths[block] = None
     return list(paths)
 
 

@@ -201,7 +201,9 @@ def share_differing(one: frozenset[Any], other: frozenset[Any]) -> float:
     """Return which share of two sets is not in both."""
     if not one and not other:
         return 0.0
-    return len(one ^ other) / len(one | other)
+    differing = one ^ other
+    total = one | other
+    return len(differing) / len(total)
 
 
 def is_before(date: str, other: str) -> bool:
@@ -339,8 +341,10 @@ def size_beside(size: float) -> str:
 
 def like_words(*alike: LikeModel) -> str:
     """Return models that differ in the same way in a line: names, dates, sizes, differences."""
-    names = ", ".join(map(dated_name, alike))
-    return f"{names}: {difference_words(alike[0])}"
+    dated = map(dated_name, alike)
+    names = ", ".join(dated)
+    difference = difference_words(alike[0])
+    return f"{names}: {difference}"
 
 
 def dated_name(near: LikeModel) -> str:

@@ -423,7 +423,8 @@ def degree_lines(p: Plan) -> list[str]:
     lines = [f"divides by {usual}"]
     for reason, degrees in refused.items():
         others = ", ".join(degrees)
-        lines.append(f"not by {others}: {reason}")
+        line = f"not by {others}: {reason}"
+        lines.append(line)
     return lines
 
 
@@ -528,6 +529,7 @@ def peak_words(speed: SpeedBounds) -> str:
 
 def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
     """Return contexts beyond a model's own, and what several plans rest on."""
+    several = len(planned) > 1
     names_by_warning: dict[str, list[str]] = {}
     for p in planned:
         for warning in p.plan.warnings:
@@ -535,12 +537,12 @@ def plan_notes(planned: Sequence[PlannedModel]) -> list[str]:
             names.append(p.name)
     lines: list[str] = []
     for warning, names in names_by_warning.items():
-        if len(names) == len(planned) > 1:
+        if several and len(names) == len(planned):
             lines.append(warning)
         else:
             some = ", ".join(names)
             lines.append(f"{some}: {warning}")
-    if len(planned) > 1:
+    if several:
         lines += grounds(planned)
     return lines
 
@@ -558,7 +560,8 @@ def grounds(planned: Sequence[PlannedModel]) -> list[str]:
     count = len(planned)
     lines: list[str] = []
     for text, names in names_by_text.items():
-        if len(names) == count:
+        is_common = len(names) == count
+        if is_common:
             lines.append(text)
         else:
             some = ", ".join(names)

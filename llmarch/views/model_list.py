@@ -143,9 +143,12 @@ class BundledModels:
 
     def facts(self, alias: str) -> dict[str, Any]:
         """Return every fact of a model by its path."""
-        if alias not in self._facts:
-            self._facts[alias] = dict(iterate_facts(self.architecture_of(alias)))
-        return self._facts[alias]
+        known = self._facts.get(alias)
+        if known is None:
+            a = self.architecture_of(alias)
+            known = dict(iterate_facts(a))
+            self._facts[alias] = known
+        return known
 
     def values(self, entry: ListedModel, name: str) -> list[Any]:
         """Return the values of a model for a name: a column, or the last parts of a path.
@@ -320,7 +323,9 @@ def sort_key(models: BundledModels, entry: ListedModel, name: str) -> tuple[floa
     value = sort_value(models, entry, name)
     if isinstance(value, (int, float)):
         return (value, [])
-    return (float("inf"), natural_key(str(value)))
+    last = float("inf")
+    words = str(value)
+    return (last, natural_key(words))
 
 
 def check_name(models: BundledModels, name: str) -> None:
@@ -334,8 +339,12 @@ def check_name(models: BundledModels, name: str) -> None:
 
 def split_names(text: str) -> list[str]:
     """Return the names of a list separated by commas."""
-    names = [name.strip() for name in text.split(",")]
-    return [name for name in names if name]
+    names: list[str] = []
+    for part in text.split(","):
+        name = part.strip()
+        if name:
+            names.append(name)
+    return names
 
 
 # What is told of each
@@ -360,7 +369,9 @@ def listed_cell(models: BundledModels, entry: ListedModel, name: str) -> str:
     column = INDEX_COLUMNS.get(name.lower())
     if column is not None:
         return column.text(entry)
-    return ", ".join(map(plain_value, models.values(entry, name)))
+    values = models.values(entry, name)
+    words = map(plain_value, values)
+    return ", ".join(words)
 
 
 def plain_value(value: Any) -> str:

@@ -200,7 +200,11 @@ def known_strip(r: Reading, legend: Sequence[str]) -> tuple[ReportedLayer, ...]:
 
 def observed_strip(o: Observation, legend: Sequence[str]) -> tuple[ReportedLayer, ...]:
     """Return the layers of a model that no family reads."""
-    layers = [ReportedLayer(legend.index(words), words) for words in words_of_layers(o)]
+    layers: list[ReportedLayer] = []
+    for words in words_of_layers(o):
+        place = legend.index(words)
+        layer = ReportedLayer(place, words)
+        layers.append(layer)
     return tuple(layers)
 
 

@@ -24,9 +24,11 @@ INCOMPLETE = "the copy of the config is not complete; absent keys took class def
 def stand_ins(r: Reading) -> list[str]:
     """Return what was read in place of what was named: another model, a copy's config."""
     lines = [finding_line(f) for f in r.findings if f.rule == ANOTHER_NAME]
-    copy = (r.raw.provenance or {}).get("stand_in")
+    provenance = r.raw.provenance or {}
+    copy = provenance.get("stand_in")
     if copy:
-        lines.append(STAND_IN.format(copy))
+        line = STAND_IN.format(copy)
+        lines.append(line)
     return lines
 
 
@@ -39,8 +41,10 @@ def remarks(r: Reading) -> list[str]:
     elif provenance.get("complete") is False:
         lines.append(INCOMPLETE)
     lines += stand_ins(r)
-    others = [f for f in r.findings if f.rule != ANOTHER_NAME]
-    lines += map(finding_line, others)
+    for finding in r.findings:
+        if finding.rule != ANOTHER_NAME:
+            line = finding_line(finding)
+            lines.append(line)
     if r.unread_keys:
         keys = ", ".join(r.unread_keys)
         lines.append(f"keys that llmarch does not read: {keys}")

@@ -49,7 +49,9 @@ def shown_columns(scenarios: Sequence[Scenario]) -> dict[str, Callable[[Scenario
     columns = dict(ROW_WORDS)
     for label, figure in FIGURE_WORDS.items():
         words = partial(figure_words, figure=figure)
-        if any(words(s) not in ("", ABSENT) for s in scenarios):
+        shown = {words(s) for s in scenarios}
+        said = shown - {"", ABSENT}
+        if said:
             columns[label] = words
     return columns
 

@@ -203,5 +203,9 @@ def recipe_shows(first: ComparedModel, model: ComparedModel, path: str) -> bool:
 
 def kind_words(a: Architecture, kinds: Sequence[str]) -> set[str]:
     """Return the words of those kinds of layers that layers have."""
+    words: set[str] = set()
     used = set(kinds).intersection(a.layers)
-    return {kind_word(a, kind) for kind in used}
+    for kind in used:
+        word = kind_word(a, kind)
+        words.add(word)
+    return words

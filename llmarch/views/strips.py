@@ -38,13 +38,16 @@ def different_symbols() -> Iterator[str]:
 
 def strip(name: str, r: Reading, symbols: dict[str, str]) -> Strip:
     """Return the layers of a model as symbols; kinds that models share have the same symbol."""
-    layers = [symbols[word] for word in layer_words(r.architecture)]
-    return Strip(name, "".join(layers))
+    layers = ""
+    for word in layer_words(r.architecture):
+        layers += symbols[word]
+    return Strip(name, layers)
 
 
 def legend(readings: Iterable[Reading], symbols: dict[str, str]) -> list[tuple[str, str]]:
     """Return the symbols with the kinds of layers that they stand for, in order of first use."""
     words: dict[str, None] = {}
     for r in readings:
-        words |= dict.fromkeys(layer_words(r.architecture))
+        of_model = layer_words(r.architecture)
+        words |= dict.fromkeys(of_model)
     return [(symbols[word], word) for word in words]

@@ -248,15 +248,19 @@ def mixer_group_words(names: Sequence[str]) -> str:
     """Return the mixers of some layers in order: `5 sliding : 1 full`."""
     runs: list[str] = []
     for name, group in groupby(names):
-        count = len(list(group))
-        runs.append(f"{count} {name_title(name)}")
+        layers = list(group)
+        count = len(layers)
+        title = name_title(name)
+        runs.append(f"{count} {title}")
     return " : ".join(runs)
 
 
 def first_moe(a: Architecture) -> MoE | None:
     """Return the first mixture of experts, None where all blocks are dense."""
-    mixtures = (f for f in a.ffns.values() if isinstance(f, MoE))
-    return next(mixtures, None)
+    for ffn in a.ffns.values():
+        if isinstance(ffn, MoE):
+            return ffn
+    return None
 
 
 def headline(a: Architecture) -> str:

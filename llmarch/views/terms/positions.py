@@ -11,9 +11,12 @@ LONG_CONTEXT = 2**20
 
 def is_partly_rotary(m: Mixer) -> bool:
     """Return whether only some dims of each head rotate; MLA has separate ones for it."""
-    if not isinstance(m, (Attention, CompressedAttention)) or m.rope is None:
+    if not isinstance(m, (Attention, CompressedAttention)):
         return False
-    return m.rope.rotary_dim < m.head_dim
+    rope = m.rope
+    if rope is None:
+        return False
+    return rope.rotary_dim < m.head_dim
 
 
 def has_axes(m: Mixer) -> bool:

@@ -124,8 +124,11 @@ def has_branch_scale(a: Architecture) -> bool:
 
 def is_hybrid(a: Architecture) -> bool:
     """Return whether an architecture has linear attention beside attention with a cache."""
-    linear = {isinstance(mixer, LinearAttention) for mixer in used_mixers(a).values()}
-    return len(linear) > 1
+    kinds: set[bool] = set()
+    for mixer in used_mixers(a).values():
+        is_linear = isinstance(mixer, LinearAttention)
+        kinds.add(is_linear)
+    return len(kinds) > 1
 
 
 def has_one_block(a: Architecture) -> bool:

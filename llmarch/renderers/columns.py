@@ -87,10 +87,12 @@ def spans(line: str, width: int) -> tuple[tuple[int, int], ...]:
 def _units(line: str, width: int) -> Iterator[tuple[int, int]]:
     """Yield the parts that are kept whole: numbers with units, words, pieces of wide ones."""
     for together in _TOGETHER.finditer(line):
-        if cell_len(together.group().lstrip()) <= width:
-            yield together.span()
+        first, last = together.span()
+        shown = together.group().lstrip()
+        if cell_len(shown) <= width:
+            yield first, last
             continue
-        for word in _WORD.finditer(line, *together.span()):
+        for word in _WORD.finditer(line, first, last):
             yield from _parts_of_word(line, *word.span(), width)
 
 
@@ -224,14 +226,16 @@ def listing_lines(t: Table, kept: int) -> list[str]:
     for row in listed:
         padded = map(padded_cell, row, widths)
         line = gap.join(padded)
-        lines.append(line.rstrip())
+        trimmed = line.rstrip()
+        lines.append(trimmed)
     return lines
 
 
 def padded_cell(cell: str, width: int) -> str:
     """Return a cell with blanks behind it, so that it is as wide as its column."""
     missing = width - cell_len(cell)
-    return cell + " " * missing
+    padding = " " * missing
+    return cell + padding
 
 
 def shared_widths(

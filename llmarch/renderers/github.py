@@ -82,8 +82,10 @@ def remark_annotations(r: Report) -> Iterator[tuple[Level, str]]:
     """Yield the level and the line of each remark on a model that was read as a whole."""
     for v in r.verdicts:
         for remark in verdict_remarks(v):
-            words = f"{model_with_commits(v)}: {remark}"
-            yield "notice", command("notice", "remark", words, *place(r, v))
+            name = model_with_commits(v)
+            words = f"{name}: {remark}"
+            file, line = place(r, v)
+            yield "notice", command("notice", "remark", words, file, line)
 
 
 def change_level(r: Report, c: Change) -> Level:

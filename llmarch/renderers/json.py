@@ -356,7 +356,11 @@ def comparison(readings: Sequence[Reading | Observation]) -> dict[str, Any]:
     def changes(new: Reading | Observation) -> list[dict[str, Any]]:
         new_entry = make_entry(new)
         findings = findings_by_place(old_entry) | findings_by_place(new_entry)
-        return [change_document(c, findings) for c in reported_changes(old_entry, new_entry)]
+        documents: list[dict[str, Any]] = []
+        for change in reported_changes(old_entry, new_entry):
+            document = change_document(change, findings)
+            documents.append(document)
+        return documents
 
     def remarks(new: Reading | Observation) -> list[str]:
         if not isinstance(old, Reading) or not isinstance(new, Reading):
@@ -408,8 +412,10 @@ def change_document(c: Change, findings: Mapping[tuple[str, str], Finding]) -> d
 
 def compared_source(r: Reading | Observation) -> dict[str, Any]:
     """Return where a reading comes from, how far it is checked, and what was found."""
-    findings = [asdict(f) for f in r.findings]
-    return model_source(r) | {"status": r.status, "findings": findings}
+    document = dict(model_source(r))
+    document["status"] = r.status
+    document["findings"] = [asdict(f) for f in r.findings]
+    return document
 
 
 def report(r: Report) -> dict[str, Any]:

@@ -34,4 +34,7 @@ def commit_url(side: ComparedSide) -> str:
     """Return the address of a commit on the Hub; nothing where it is not known."""
     if not side.repo or not side.commit:
         return ""
-    return f"{HUB_ADDRESS}/{quote(side.repo)}/commit/{quote(side.commit, safe='')}"
+    repository = quote(side.repo)
+    commit = quote(side.commit, safe="")
+    address = f"{HUB_ADDRESS}/{repository}"
+    return f"{address}/commit/{commit}"

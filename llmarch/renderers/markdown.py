@@ -48,7 +48,8 @@ def escape(value: str) -> str:
 
     Lines become `<br>`.
     """
-    lines = clean_lines(value).split("\n")
+    cleaned = clean_lines(value)
+    lines = cleaned.split("\n")
     escaped = map(_escape, lines)
     return "<br>".join(escaped)
 
@@ -87,8 +88,9 @@ def rows(columns: Sequence[str], body: Iterable[Sequence[str]]) -> str:
 def table_row(cells: Sequence[str]) -> str:
     """Return one row of a table."""
     escaped = map(escape, cells)
+    separator = " | "
     shown = [cell or " " for cell in escaped]
-    row = " | ".join(shown)
+    row = separator.join(shown)
     return f"| {row} |"
 
 
@@ -125,7 +127,8 @@ def line_rows(lines: list[tuple[str, list[str]]]) -> list[list[str]]:
     body: list[list[str]] = []
     for label, label_lines in lines:
         text = "\n".join(label_lines)
-        body.append([label, text])
+        row = [label, text]
+        body.append(row)
     return body
 
 
@@ -203,12 +206,15 @@ def with_card(document: str, section: str) -> str:
 
 def memory(v: MemoryView) -> str:
     """Return memory plans: what was asked for, the table of bytes, lines, the plot, notes."""
-    parts = [heading(2, v.title), escape(v.asked)]
+    title = heading(2, v.title)
+    asked = escape(v.asked)
+    parts = [title, asked]
     if v.warnings:
         parts.append(bullets(v.warnings))
     parts.append(table(v.table))
     if v.lines:
-        parts.append(rows(["", ""], line_rows(v.lines)))
+        body = line_rows(v.lines)
+        parts.append(rows(["", ""], body))
     if v.plot:
         parts.append(plot_block(v.plot))
     if v.notes:

@@ -39,7 +39,11 @@ def check_parquet() -> None:
 def parquet_schema() -> Any:
     """Return the `pyarrow.Schema` of a scan."""
     pa = pyarrow_module("pyarrow")
-    fields = [pa.field(column.name, _arrow_type(pa, column)) for column in row_columns()]
+    fields: list[Any] = []
+    for column in row_columns():
+        kind = _arrow_type(pa, column)
+        field = pa.field(column.name, kind)
+        fields.append(field)
     return pa.schema(fields)
 
 

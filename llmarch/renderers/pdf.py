@@ -199,5 +199,7 @@ def paint_context(paint: Paint, factor: float) -> dict[str, Any]:
 
 def colour(text: str) -> tuple[int, int, int]:
     """Return red, green and blue of `#RRGGBB`, 0 to 255."""
-    red, green, blue = bytes.fromhex(text[1:7])
+    digits = text[1:7]
+    channels = bytes.fromhex(digits)
+    red, green, blue = channels
     return red, green, blue

@@ -63,10 +63,13 @@ def scan_progress(speed: ScanSpeed) -> Generator[Callable[[int], None]]:
 
     def write(errors: int) -> None:
         nonlocal written
-        if monotonic() - written >= LINE_SECONDS:
-            written = monotonic()
-            done = f"{speed.done:,} of {speed.total:,} models"
-            write_text(f"{done} · {scan_words(speed, errors)}", error=True)
+        now = monotonic()
+        if now - written < LINE_SECONDS:
+            return
+        written = now
+        done = f"{speed.done:,} of {speed.total:,} models"
+        words = scan_words(speed, errors)
+        write_text(f"{done} · {words}", error=True)
 
     yield write
 

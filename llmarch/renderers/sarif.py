@@ -198,10 +198,13 @@ def artifact(file: str) -> dict[str, str]:
     for flavour in (PurePosixPath, PureWindowsPath):
         path = flavour(file)
         if path.is_absolute():
-            quoted = quote("/" + path.as_posix().lstrip("/"), safe="/:", errors="replace")
+            absolute = path.as_posix().lstrip("/")
+            quoted = quote(f"/{absolute}", safe="/:", errors="replace")
             return {"uri": f"file://{quoted}"}
-    relative = quote(file.removeprefix("./"), safe="/", errors="replace")
-    return {"uri": relative or ".", "uriBaseId": "%SRCROOT%"}
+    plain = file.removeprefix("./")
+    quoted = quote(plain, safe="/", errors="replace")
+    relative = quoted or "."
+    return {"uri": relative, "uriBaseId": "%SRCROOT%"}
 
 
 def notifications(r: Report, v: Verdict) -> list[dict[str, Any]]:

@@ -146,10 +146,10 @@ def box_text(box: Box) -> str:
     """Return a box on one line, with the mark of the box or of the line that differs most."""
     strongest = strongest_mark(box)
     mark = MARKS[strongest]
-    if not box.lines:
-        return f"{box.title}{mark}"
-    lines = ", ".join(box.lines)
-    title = f"{box.title} ({lines})"
+    title = box.title
+    if box.lines:
+        lines = ", ".join(box.lines)
+        title += f" ({lines})"
     return f"{title}{mark}"
 
 

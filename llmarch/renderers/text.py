@@ -59,9 +59,12 @@ class Out(Console):
         room = self.width - indent
         if self.is_terminal:
             broken = broken_text(what, room)
-            self.print(Padding(broken, (0, 0, blank_lines, indent), expand=False))
+            margins = (0, 0, blank_lines, indent)
+            padded = Padding(broken, margins, expand=False)
+            self.print(padded)
             return
-        self.write_lines(text_lines(what.plain, room), indent)
+        lines = text_lines(what.plain, room)
+        self.write_lines(lines, indent)
         self.file.write("\n" * blank_lines)
 
     def show_lines(

@@ -111,12 +111,14 @@ def outside_link(words: str, address: str) -> Markup:
 def embedded_json(id: str, data: object) -> Markup:
     """Return data for a script of the page; no text in it can end the element."""
     content = safe_json(data)
-    return Markup(f'<script type="application/json" id="{id}">{content}</script>')
+    script = f'<script type="application/json" id="{id}">{content}</script>'
+    return Markup(script)
 
 
 def safe_json(data: object) -> str:
     """Return data as JSON in which no character means anything to HTML or JavaScript."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    compact = (",", ":")
+    text = json.dumps(data, ensure_ascii=False, separators=compact)
     return text.translate(_JSON_ESCAPES)
 
 

@@ -285,7 +285,10 @@ def is_stored_as(reading: Reading, format: str) -> bool:
 
 def model_name(reading: Reading) -> str:
     """Return what a command line calls a model: its repository, else its reference."""
-    return reading.raw.repo_id or str(reading.raw.reference)
+    raw = reading.raw
+    if raw.repo_id:
+        return raw.repo_id
+    return str(raw.reference)
 
 
 def most_gpu_layers(planner: Planner, plan: Plan) -> GPULayers | None:

@@ -39,7 +39,9 @@ class CacheGroup(Frozen):
 
     def bytes_at(self, tokens: int) -> int:
         """Return the bytes of all layers of the group after `tokens` tokens of one sequence."""
-        layer = sum(part.bytes_at(tokens) for part in self.parts)
+        layer = 0
+        for part in self.parts:
+            layer += part.bytes_at(tokens)
         return self.layers * layer
 
     def to_dict(self, contexts: list[int]) -> dict[str, Any]:

@@ -209,9 +209,11 @@ class FigureDifference(NamedTuple):
     @property
     def percent(self) -> float | None:
         """Return by how many percent the plan is off; None without a figure, or of nothing."""
-        if self.planned is None or self.logged <= 0:
+        planned = self.planned
+        logged = self.logged
+        if planned is None or logged <= 0:
             return None
-        return 100 * (self.planned - self.logged) / self.logged
+        return 100 * (planned - logged) / logged
 
     @property
     def is_within(self) -> bool:

@@ -51,7 +51,8 @@ class LaunchLine(Frozen):
 
 def machines_of(plan: Plan) -> int:
     """Return over how many usual machines the GPUs of a plan are."""
-    return -(-plan.request.parallel.gpus // MACHINE_GPUS)
+    gpus = plan.request.parallel.gpus
+    return -(-gpus // MACHINE_GPUS)
 
 
 def machine_notes(plan: Plan) -> list[str]:

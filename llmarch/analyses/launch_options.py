@@ -519,7 +519,10 @@ def _text_only(read: _Values) -> bool:
         return True
     limits = read.text("encoder_limits")
     numbers = re.findall(r"[=:]\s*(\d+)", limits)
-    return bool(numbers) and not any(int(n) for n in numbers)
+    if not numbers:
+        return False
+    most = max(map(int, numbers))
+    return most == 0
 
 
 def read_tokens(text: str) -> int:

@@ -65,7 +65,8 @@ class Footprint(Frozen):
     @property
     def total(self) -> int:
         """Return the bytes of all three."""
-        return self.weights + self.cache + self.state
+        kept = self.cache + self.state
+        return self.weights + kept
 
     def times(self, n: int) -> Footprint:
         """Return the bytes of `n` of these."""
@@ -333,7 +334,11 @@ class Plan(Frozen):
 
 def reserved_bytes(parts: Iterable[AllowancePart]) -> int:
     """Return the bytes of the parts of an allowance that are within the engine's share."""
-    return sum(part.size for part in parts if part.inside)
+    total = 0
+    for part in parts:
+        if part.inside:
+            total += part.size
+    return total
 
 
 def allowance_to_dict(part: AllowancePart) -> dict[str, Any]:

@@ -185,10 +185,12 @@ def _count_active_experts(a: Architecture, kind: str) -> int:
     total = 0
     for block in a.blocks_of(kind):
         if isinstance(block, MoE):
-            total += block.active * count_expert(block, a.hidden_size)
+            expert = count_expert(block, a.hidden_size)
+            total += block.active * expert
         if isinstance(block, Attention) and block.query_experts:
             chosen = block.heads // block.kv_heads
-            total += count_query_experts(block, chosen, a.hidden_size)
+            queries = count_query_experts(block, chosen, a.hidden_size)
+            total += queries
     return total
 
 

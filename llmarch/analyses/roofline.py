@@ -211,9 +211,12 @@ def cache_bytes_read(a: Architecture, context: int, layers: Iterable[LayerParts]
 
 def _part_bytes_read(part: CachePart, context: int, top_k: int | None) -> int:
     whole = part.bytes_at(context)
-    if top_k is None or part.role != "kv" or part.most_tokens is not None:
+    if top_k is None or part.role != "kv":
         return whole
-    return min(whole, top_k * part.entry_bytes)
+    if part.most_tokens is not None:
+        return whole
+    chosen = top_k * part.entry_bytes
+    return min(whole, chosen)
 
 
 def experts_touched(a: Architecture, batch: int) -> tuple[float | None, int | None]:

@@ -67,7 +67,8 @@ def computes(method: str) -> bool:
     """Return whether the tensors of a method are known."""
     if method in _PROMPTS or method == "trainable_tokens":
         return True
-    return any(known == method for known, _ in _BUILDERS)
+    built = {known for known, _ in _BUILDERS}
+    return method in built
 
 
 def is_prompt(method: str) -> bool:
@@ -267,8 +268,10 @@ _BUILDERS: dict[tuple[str, str], _Builder] = {
 
 
 def _prompt(a: Adapter, tokens: int, width: int) -> _Tensors:
-    count = tokens * a.sizes.get("num_transformer_submodules", 1)
-    yield AdapterTensor("prompt_embeddings", (count, width))
+    modules = a.sizes.get("num_transformer_submodules", 1)
+    count = tokens * modules
+    shape = (count, width)
+    yield AdapterTensor("prompt_embeddings", shape)
 
 
 def _prefix(a: Adapter, tokens: int, width: int) -> _Tensors:

@@ -403,7 +403,10 @@ def _layer_stream_rows(
 
 def _branches(steps: Iterable[Step]) -> list[Branch]:
     """Return the branches of a layer in the order of its wiring."""
-    return [branch for step in steps for branch in step.branches]
+    branches: list[Branch] = []
+    for step in steps:
+        branches += step.branches
+    return branches
 
 
 def _block_rows(

@@ -146,7 +146,9 @@ class TokenPool(Pool):
         """
         one = super().state_bytes(tokens, 1, stage)
         slots = sequences + SPARE_SLOTS
-        return slots * one * (1 + self._checked_tokens)
+        states = 1 + self._checked_tokens
+        each = one * states
+        return slots * each
 
     def capacity(self, rooms: Sequence[int], tokens: int) -> Capacity:
         """Return the tokens of the full pool, and how many sequences it holds.
@@ -158,7 +160,9 @@ class TokenPool(Pool):
         concurrency = most / tokens
         if slots is not None:
             concurrency = min(concurrency, slots)
-        return Capacity(max(0, min(rooms)), most, concurrency)
+        least = min(rooms)
+        room = max(0, least)
+        return Capacity(room, most, concurrency)
 
     def fits(self, rooms: Sequence[int], tokens: int, sequences: int) -> bool:
         """Return whether the pools hold the tokens and the states of sequences."""

@@ -123,10 +123,14 @@ class VersionRules(Frozen):
 
 def read_version(text: str) -> tuple[int, ...]:
     """Return the numbers of a version, `0.19.1rc1` as (0, 19, 1); the one read for other text."""
-    numbers = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", text or VERSION_READ)
-    if numbers is None:
+    named = text or VERSION_READ
+    matched = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", named)
+    if matched is None:
         return read_version(VERSION_READ)
-    return tuple(int(number or 0) for number in numbers.groups())
+    numbers: list[int] = []
+    for number in matched.groups():
+        numbers.append(int(number or 0))
+    return tuple(numbers)
 
 
 @lru_cache

@@ -191,9 +191,10 @@ class Plane(NamedTuple):
 
     def column(self, x: float) -> float:
         """Return where a value of the horizontal axis is."""
+        area = self.area
         share = x / self.longest
-        shift = self.area.width * share
-        return self.area.x + shift
+        shift = area.width * share
+        return area.x + shift
 
     def row(self, y: float) -> float:
         """Return where a value of the vertical axis is; higher ones are at the upper edge."""

@@ -131,7 +131,8 @@ def drawn_panels(panels: Sequence[Panel], width: float) -> list[tuple[Panel, Gro
     drawn: list[tuple[Panel, Group]] = []
     for panel in panels:
         group = panel_group(panel, width)
-        drawn.append((panel, group))
+        pair = (panel, group)
+        drawn.append(pair)
     return drawn
 
 

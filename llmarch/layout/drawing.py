@@ -85,7 +85,9 @@ class Rectangle(NamedTuple):
     def scaled(self, factor: float) -> Rectangle:
         """Return it larger or smaller."""
         area = self.area.scaled(factor)
-        return self._replace(area=area, radius=self.radius * factor)
+        radius = self.radius * factor
+        scaled = self._replace(area=area)
+        return scaled._replace(radius=radius)
 
 
 class Cells(NamedTuple):
@@ -244,10 +246,11 @@ class Sign(NamedTuple):
     @property
     def area(self) -> Area:
         """Return what the sign covers."""
-        r = self.radius
-        left = self.x - r
-        top = self.y - r
-        return Area(left, top, 2 * r, 2 * r)
+        radius = self.radius
+        left = self.x - radius
+        top = self.y - radius
+        size = 2 * radius
+        return Area(left, top, size, size)
 
 
 DrawnShape = Union[Rectangle, Cells, Label, Wire, Polygon, Sign]

@@ -60,7 +60,8 @@ def panel_notes(group: Group, panel: Panel, y: float, width: float) -> float:
         return y
     names = ", ".join(panel.notes)
     text = f"differs too: {names}"
-    room = width - 2 * PAD
+    margins = 2 * PAD
+    room = width - margins
     lines = wrapped_lines(text, SMALL, room, most=99)
     first = y + 8
     next_y = group.paragraph(PAD, first, lines, SMALL, step=13)

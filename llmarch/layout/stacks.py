@@ -185,8 +185,9 @@ def columns_group(
 def is_inlet(name: str) -> bool:
     """Return whether an anchor is where something enters a column from outside."""
     kind, *rest = name.split(":")
-    has_place = len(rest) > 1
-    return kind == "inlet" and has_place
+    if kind != "inlet":
+        return False
+    return len(rest) > 1
 
 
 def keep_inlets(group: Group, drawn: Group, x: float, y: float, column: str = "") -> None:

@@ -544,9 +544,12 @@ def position_lines(a: Architecture) -> list[str]:
     mixers = softmax_mixers(a)
     if not mixers:
         return [context]
-    slopes = {m.alibi for m in mixers.values() if isinstance(m, Attention)} - {None}
+    slopes: dict[str, None] = {}
+    for mixer in mixers.values():
+        if isinstance(mixer, Attention) and mixer.alibi is not None:
+            slopes[f"2^−{mixer.alibi:g}"] = None
     if slopes:
-        smallest = ", ".join(f"2^−{slope:g}" for slope in slopes if slope is not None)
+        smallest = ", ".join(slopes)
         return [f"ALiBi, slopes to {smallest} · {context}"]
     if not has_rotary(a):
         return [f"NoPE: no positional encoding in attention · {context}"]

@@ -84,12 +84,12 @@ def design_words(a: Architecture) -> list[str]:
 def parameter_words(a: Architecture) -> str:
     """Return the total, and the active parameters where they are fewer: `235.09 B, 22 B active`."""
     counted = count_parameters(a)
-    total = numbers.count(counted.total)
+    words = numbers.count(counted.total)
     of_text = counted.total - counted.vision
-    if counted.active == of_text:
-        return total
-    active = numbers.count(counted.active)
-    return f"{total}, {active} active"
+    if counted.active != of_text:
+        active = numbers.count(counted.active)
+        words += f", {active} active"
+    return words
 
 
 def observed_words(o: Observation) -> list[str]:

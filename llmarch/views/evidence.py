@@ -137,9 +137,9 @@ def evidence_around(path: str, evidence: Mapping[str, Evidence]) -> Evidence:
     while parent:
         if parent in evidence:
             return evidence[parent]
-        siblings = [e for p, e in evidence.items() if is_within(p, parent) and e.kind == "family"]
-        if siblings:
-            return siblings[0]
+        for other, found in evidence.items():
+            if found.kind == "family" and is_within(other, parent):
+                return found
         parent = parent_path(parent)
     return next(e for e in evidence.values() if e.kind == "family")
 
@@ -234,7 +234,8 @@ def find_prefixes(asked: str, evidence: Mapping[str, Evidence]) -> list[str]:
 def has_label(path: str, label: str) -> bool:
     """Return whether the row of a fact in `diff` has that label."""
     wanted = label.lower()
-    return any(fact.label.lower() == wanted for fact in facts_at(path))
+    labels = {fact.label.lower() for fact in facts_at(path)}
+    return wanted in labels
 
 
 def end_at(path: str, name: str) -> str | None:

@@ -90,7 +90,9 @@ def section_and_label(path: str) -> tuple[str, str]:
     if group not in FACT_GROUPS:
         return CONFIG, path
     section, _, label = path.rpartition(".")
-    return section or MODEL, label
+    if not section:
+        section = MODEL
+    return section, label
 
 
 def picture_of_any(name: str, r: Reading | Observation, colours: KindColours) -> ModelPicture:

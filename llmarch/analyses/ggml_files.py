@@ -172,6 +172,10 @@ def _attention_matrices(a: Architecture, mixer: Attention, layer: int) -> Iterat
             yield FileMatrix(role, "attention", stream, stream * outputs, layer)
     inputs = mixer.heads * mixer.v_head_dim
     yield FileMatrix("output", "attention", inputs, inputs * stream, layer)
+    index = mixer.block_index
+    if index is not None:
+        outputs = (index.heads + 1) * index.head_dim
+        yield FileMatrix("other", "attention", stream, stream * outputs, layer)
 
 
 def _other_matrices(a: Architecture, mixer: Mixer | FFN, layer: int) -> Iterator[FileMatrix]:

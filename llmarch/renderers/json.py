@@ -522,7 +522,8 @@ def json_lines(document: Any) -> str:
     """Return a document as newline-delimited JSON (NDJSON): an object on each line.
 
     A document that has rows (the models of `list`, the commits of `log`) is a line for each of
-    them, which says what it is a row of; others are one line, and a list of documents one each.
+    them, which says what it is a row of, and a last one without rows where it says more than these
+    (the notes of `check`); others are one line, and a list of documents one each.
     """
     objects = _line_objects(document)
     lines = map(json_line, objects)
@@ -552,13 +553,20 @@ def _line_objects(document: Any) -> Iterator[dict[str, Any]]:
     if name == "comparison":
         yield from _comparison_lines(document)
         return
-    keys = [key for key in ROWS_OF_DOCUMENTS.get(name, ()) if document[key]]
     if name not in ROWS_OF_DOCUMENTS:
         yield document
-    elif keys:
+        return
+    row_keys = ROWS_OF_DOCUMENTS[name]
+    key = next((key for key in row_keys if document[key]), None)
+    if key is not None:
         version = document["schema_version"]
-        for row in document[keys[0]]:
-            yield {"schema_version": version, "line_of": f"{name}.{keys[0]}", **row}
+        for row in document[key]:
+            yield {"schema_version": version, "line_of": f"{name}.{key}", **row}
+    head = {"schema_version", "document", *row_keys}
+    says_more = [name for name, value in document.items() if value and name not in head]
+    if says_more:
+        no_rows: dict[str, Any] = {name: [] for name in row_keys}
+        yield {**document, **no_rows}
 
 
 def _comparison_lines(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

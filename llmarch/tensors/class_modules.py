@@ -19,7 +19,9 @@ ModuleKind = Literal["linear", "embedding", "norm", "parameter", "other"]
 _WEIGHT = ".weight"
 _BIAS = ".bias"
 _TABLES = ("embedding", "per_layer_embedding")
-_TABLE_NAME = re.compile(r"(?<!patch_)(?:embed|embedding|embeddings|embed_positions|bias_values)$")
+_TABLE_NAME = re.compile(
+    r"(?<!patch_)(?:embed|embedding|embeddings|embed_positions|bias_values|audio_bos_eos_token)$"
+)
 """Names of tables of positions, which are embeddings."""
 
 

@@ -103,7 +103,8 @@ def test_without_a_base_what_is_stored_is_told() -> None:
 
 
 MODULES = json.loads(gzip.decompress((FIXTURES / "class_modules.json.gz").read_bytes()))
-OTHER_MODULES = {"kimi_k25": "its projector is published under other names than its class has"}
+OTHER_NAMES = "its projector is published under other names than its class has"
+OTHER_MODULES = {"kimi_k25": OTHER_NAMES, "qianfan_ocr": OTHER_NAMES}
 UNREAD = {"mimo_v2_flash": "its class defaults are refused (tests/helpers/model_types.py)"}
 
 

@@ -108,7 +108,9 @@ def faults(document: Any, kind: str) -> list[str]:
 
 
 def line_faults(line: dict[str, Any]) -> list[str]:
-    """What does not fit in a line of NDJSON that is a row of a document."""
+    """What does not fit in a line of NDJSON: a row of a document, or the document without rows."""
+    if "line_of" not in line:
+        return faults(line, DOCUMENTS[line["document"]].__name__)
     kind = LINES[line["line_of"]]
     row = {key: value for key, value in line.items() if key not in ("schema_version", "line_of")}
     if kind == dict[str, Any]:
@@ -145,6 +147,11 @@ def test_what_a_command_writes_fits_the_schema(call: str, models: Path, run: Run
     lines = [json.loads(line) for line in out.splitlines()]
     if name in ROWS_OF_DOCUMENTS:
         assert not [fault for line in lines for fault in line_faults(line)]
+        rows = ROWS_OF_DOCUMENTS[name]
+        beside = {k: v for k, v in document.items() if k not in ("document", *rows) and v}
+        last = lines[-1] if lines else {}
+        if len(beside) > 1:
+            assert {k: last.get(k) for k in beside} == beside, "what is no row is in the last line"
     elif name == "comparison":
         assert [line["document"] for line in lines] == ["diff", "diff"]
     else:

@@ -191,7 +191,7 @@ FAMILY = Family(
         modeling("qwen3_omni_moe"),
     ),
     read=read,
-    naming=tensors.Naming(linear_router=True, tower=_tower_rows),
+    naming=tensors.Naming(tower=_tower_rows),
     conversions={
         "qwen2_5_omni_thinker": tensors.Conversion(renames=_RENAMES),
         "qwen3_omni_moe_thinker": tensors.Conversion(

@@ -90,6 +90,7 @@ def test_every_page_is_found() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sweep
 @pytest.mark.usefixtures("work")
 @pytest.mark.parametrize("block", BLOCKS)
 def test_commands_of_the_pages_run(block: list[str], hub: Hub, run: Run) -> None:

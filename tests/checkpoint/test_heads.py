@@ -26,6 +26,8 @@ ROWS_OF_TRANSFORMERS: dict[str, Any] = json.loads(
 NOT_AS_PUBLISHED = {
     "mllama base 2": "its class names layers up to 38 for cross attention, of which it has 8",
     "olmo_hybrid base 2": "save_pretrained divides its joined convolution into equal parts",
+    "qianfan_ocr base 2": "its class has other names of the projector than are published",
+    "qwen3_omni_moe_thinker base 2": "its class defaults have heads of no whole number of dims",
     "vipllava base 2": "its class cannot take the features of layer -5 of a tower of 3 layers",
 }
 """Rows of the fixture that no published model is like, and why."""
@@ -80,7 +82,7 @@ def test_what_is_not_as_published_is_not_verified() -> None:
         try:
             assert read(row["config"], stored(row)).status == "conflict", name
         except ConfigError as error:
-            assert "vision_feature_layer" in str(error)
+            assert "vision_feature_layer" in str(error) or "head_dim" in str(error)
 
 
 def test_the_fixture_covers_the_kinds() -> None:

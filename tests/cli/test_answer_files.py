@@ -11,6 +11,8 @@ from helpers.program import Run
 
 from llmarch.cli import COMMANDS, app_for, full_arguments
 
+pytestmark = pytest.mark.sweep
+
 ANSWERS = {
     "show": ["qwen3-0.6b"],
     "diff": ["qwen3-0.6b", "qwen3-8b"],

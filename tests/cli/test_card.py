@@ -15,6 +15,7 @@ from llmarch.views.card import model_card
 from llmarch.views.model import model_sheet
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("alias", facts.one_of_each_kind())
 def test_a_card_has_all_that_show_says(alias: str) -> None:
     reading = facts.reading(alias)

@@ -34,7 +34,7 @@ INITIAL = """
 """Values that weights have before training."""
 TRAINING = """
     L_bp_cycles attention_dropout attn_pdrop aux_loss_alpha aux_loss_coef dropout embd_pdrop
-    hidden_dropout input_jitter_noise layerdrop moe_jitter_eps moe_loss_weight
+    hidden_dropout drop_path_rate input_jitter_noise layerdrop moe_jitter_eps moe_loss_weight
     output_router_logits resid_pdrop router_aux_loss_coef router_jitter_noise z_loss_coefficient
     """.split()
 ARITHMETIC = """
@@ -43,13 +43,14 @@ ARITHMETIC = """
     norm_reduction_force_float32 num_logits_to_keep pretraining_tp reorder_and_upcast_attn
     rescale_every residual_in_fp32 return_last_states scale_attention_softmax_in_fp32
     slow_but_exact use_associative_scan use_mamba_kernels use_mambapy block_size use_mem_eff_path
-    scale_attn_by_inverse_layer_idx fused_kernels use_cache gradient_checkpointing
+    scale_attn_by_inverse_layer_idx fused_kernels use_cache gradient_checkpointing conv_chunksize
     """.split()
 """How the same thing is computed: in which precision, in how many pieces, by which kernel."""
 TOKENS = """
     audio_token_id bos_token_id eos_token_id image_token_id image_token_index pad_token_id
     video_token_id image_seq_length vision_end_token_id vision_start_token_id
-    decoder_start_token_id vocabulary_map
+    decoder_start_token_id vocabulary_map audio_start_token_id audio_end_token_id user_token_id
+    audio_token_index video_token_index
     """.split()
 """Which tokens stand for what."""
 HEADS = """
@@ -64,6 +65,22 @@ EXCEPT: dict[tuple[str, str], str] = {
     ("", "original_max_position_embeddings"): "read with a scaling of RoPE",
     ("", "projection_dim"): "of CLIP's other tower; PaliGemma's class has that of the wrapper",
     ("", "vocab_size"): "of the text encoder that CLIP and SigLIP were trained with",
+    ("", "num_pos_feats"): "of SAM's prompt encoder, which wrappers have not",
+    ("deepseek_vl_hybrid", "scale"): "the same",
+    ("", "insert_layer_id"): "of MiniCPM-V's tower; the wrapper's is copied into it",
+    ("qwen2_5_omni_thinker", "scale_embedding"): "an attribute that nothing reads",
+    ("qwen3_omni_moe_thinker", "scale_embedding"): "the same",
+    ("minicpm_ocr", "image_size"): "of the wrapper; the tower has its own",
+    ("minicpm_ocr", "patch_size"): "the same",
+    ("minicpmv4_6", "image_size"): "the same",
+    ("minicpmv4_6", "patch_size"): "the same",
+    ("minicpmv4_7", "image_size"): "the same",
+    ("minicpmv4_7", "patch_size"): "the same",
+    (
+        "qwen2_5_omni_thinker",
+        "max_source_positions",
+    ): "rows of a table; longer sounds fail",
+    ("qwen3_omni_moe_thinker", "max_source_positions"): "the same",
     ("cohere2_moe", "norm_topk_prob"): "of the sigmoid router; the default is softmax",
     ("doge", "norm_topk_prob"): "of experts, which the default has not",
     ("dots3_note_text", "mlp_bias"): "no module is made with it",

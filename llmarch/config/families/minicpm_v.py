@@ -16,13 +16,17 @@ from ..evidence import Draft, Sourced, derived, draft, same_evidence
 from ..vocabulary import ConfigKeys, Family, modeling
 from . import naming_of_decoder, read_wrapper
 
-_IMAGE_KEYS = ("image_size", "patch_size", "downsample_mode", "drop_vision_last_layer")
+_IMAGE_KEYS = ("image_size", "patch_size", "drop_vision_last_layer")
 """Keys of the wrapper that only the processor reads, or nothing."""
+
+_MODES = {"minicpmv4_6": "16x", "minicpmv4_7": "16x", "minicpm_ocr": "4x"}
+"""Class defaults of `downsample_mode`: `4x` goes past the merger within the tower."""
 
 
 def read(c: ConfigKeys) -> Draft:
     """Read the wrapper of a decoder."""
     c.ignore(*_IMAGE_KEYS)
+    c.describe_only("downsample_mode", _MODES[c.model_type], "behaviour")
     return read_wrapper(c, "qwen3_5_text", _vision_tower)
 
 

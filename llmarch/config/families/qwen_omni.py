@@ -37,7 +37,7 @@ def _moe(c: ConfigKeys) -> Draft:
 
 def _thinker(c: ConfigKeys) -> Draft:
     """Read the wrapper."""
-    c.ignore("seconds_per_chunk")  # how sounds and videos are cut
+    c.describe_only("seconds_per_chunk", 2, "behaviour")  # how sounds and videos are cut
     name = c.model_type.removesuffix("_thinker")
     part = FAMILY.part(c, "text_config", f"{name}_text")
     text = FAMILY.read_layers(part)
@@ -61,7 +61,7 @@ def _audio_tower(c: ConfigKeys, text: Draft) -> Draft:
     name = f"{c.model_type.removesuffix('_thinker')}_audio_encoder"
     v = FAMILY.part(c, "audio_config", name)
     kind = vision.encoder_kind(v, name)
-    v.ignore("max_source_positions", "scale_embedding")  # the class does not use them
+    v.ignore("max_source_positions", "scale_embedding")  # length of a computed table
     output = v.size("output_dim")
     towers.check_output(v, output, text["hidden_size"])
     hidden = v.size("hidden_size", "d_model")

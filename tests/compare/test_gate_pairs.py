@@ -112,6 +112,7 @@ DIFFERENCES: dict[tuple[str, str], str] = {
     ("deepseek_ocr2", "text_config.head_dim"): CONTRADICTION,
     ("minicpmv4_6", "insert_layer_id"): NOT_RUN,
     ("minicpmv4_6", "merge_kernel_size"): NOT_RUN,
+    ("qwen2_5_omni_thinker", "seconds_per_chunk"): NOT_RUN,
     ("qwen2_5_omni_thinker", "position_id_per_seconds"): NOT_RUN,
     ("qwen3_omni_moe_thinker", "position_id_per_seconds"): NOT_RUN,
     ("qwen3_omni_moe_thinker", "text_config.rope_parameters"): NOT_RUN,
